@@ -1,0 +1,209 @@
+"""The words of vireid as values: what flows between its layers.
+
+Arrays are NumPy arrays or torch tensors; whoever receives one computes where it is and returns the same kind.
+This module imports neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+from vireid.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    Array: TypeAlias = "NDArray[Any] | torch.Tensor"
+    IntArray: TypeAlias = NDArray[np.int64]
+    BoolArray: TypeAlias = NDArray[np.bool_]
+
+__all__ = [
+    "Batch",
+    "Clock",
+    "CmcKind",
+    "DataInfo",
+    "Embeddings",
+    "Modality",
+    "Side",
+    "Trial",
+    "View",
+    "ViewRequest",
+]
+
+
+class Modality(StrEnum):
+    """What kind of light a camera saw. `infrared` covers near-infrared and thermal."""
+
+    VISIBLE = "visible"
+    INFRARED = "infrared"
+
+    @property
+    def other(self) -> Modality:
+        return Modality.INFRARED if self is Modality.VISIBLE else Modality.VISIBLE
+
+
+class Side(StrEnum):
+    """The role a picture plays in a search."""
+
+    QUERY = "query"
+    GALLERY = "gallery"
+
+
+class CmcKind(StrEnum):
+    """How the cumulative matching characteristic counts positions.
+
+    image: the first correct image's position among images.
+    identity: its identity's position among identities, each counted at its best image (SYSU-MM01, LLCM).
+    """
+
+    IMAGE = "image"
+    IDENTITY = "identity"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataInfo:
+    """What a method needs to know of the training data to build itself.
+
+    `identities` is the number of training classes (None where labels are not known); `image_size` is
+    (height, width) in pixels; the camera lists hold the cameras seen in training, per modality.
+    """
+
+    identities: int | None
+    image_size: tuple[int, int]
+    visible_cameras: tuple[int, ...] = ()
+    infrared_cameras: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewRequest:
+    """A stream of pictures that a method asks its batches to hold.
+
+    `transform` names a further step of `vireid.data.transforms` that this view alone gets, on top of the recipe's
+    augmentation (for example `channel_exchange`).
+    """
+
+    modality: Modality
+    transform: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One named stream of a batch.
+
+    images: (N, 3, H, W) float, normalised. labels: (N,) int64 training classes (-1 where none is known).
+    cameras: (N,) int64. rows: (N,) int64, row of the data set's image table.
+    """
+
+    modality: Modality
+    images: torch.Tensor
+    labels: torch.Tensor
+    cameras: torch.Tensor
+    rows: torch.Tensor
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.images), len(self.labels), len(self.cameras), len(self.rows)}
+        if len(sizes) != 1:
+            raise UsageError(f"a view's images, labels, cameras and rows differ in length: {sorted(sizes)}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: Any) -> View:
+        return View(
+            modality=self.modality,
+            images=self.images.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+            cameras=self.cameras.to(device, non_blocking=True),
+            rows=self.rows.to(device, non_blocking=True),
+        )
+
+
+Batch: TypeAlias = Mapping[str, View]
+"""Named views of one step; `visible` and `infrared` unless the method asked for others. Counts may differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """Where training stands. `step` counts over the whole run, `batch` within the epoch, `epoch` within the phase."""
+
+    phase: str
+    epoch: int
+    epochs: int
+    batch: int
+    batches: int
+    step: int
+    seed: int
+
+    @property
+    def progress(self) -> float:
+        """Share of the phase that is done, in [0, 1)."""
+        return (self.epoch + self.batch / max(self.batches, 1)) / max(self.epochs, 1)
+
+
+ArrayT = TypeVar("ArrayT")
+
+
+@dataclass(frozen=True)
+class Embeddings(Generic[ArrayT]):
+    """What a method says of N pictures.
+
+    vector: (N, D), rows of unit length; `fields` holds further arrays of first dimension N (parts, tokens, ...).
+    """
+
+    vector: ArrayT
+    fields: Mapping[str, ArrayT] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self)
+        for name, value in self.fields.items():
+            if len(value) != count:  # type: ignore[arg-type]
+                raise UsageError(f"embedding field {name!r} has {len(value)} rows, the vector {count}")  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self.vector)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: Any) -> Embeddings[ArrayT]:
+        """Rows by slice, mask or index array (an int would drop the first dimension and is refused)."""
+        if isinstance(index, int):
+            raise UsageError(f"index embeddings with a slice or an array, not with the int {index}")
+        return Embeddings(self.vector[index], {k: v[index] for k, v in self.fields.items()})  # type: ignore[index]
+
+    def arrays(self) -> dict[str, ArrayT]:
+        """All arrays by name, the vector under `vector`."""
+        return {"vector": self.vector, **self.fields}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, ArrayT]) -> Embeddings[ArrayT]:
+        """Inverse of `arrays`."""
+        return cls(arrays["vector"], {k: v for k, v in arrays.items() if k != "vector"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One draw of a protocol: rows of the image table and which pairs the protocol's rule forbids.
+
+    query: (Q,) and gallery: (G,) row indices; invalid: (Q, G) bool, True where a pair does not count.
+    """
+
+    index: int
+    query: IntArray
+    gallery: IntArray
+    invalid: BoolArray
+
+    def __post_init__(self) -> None:
+        if self.invalid.shape != (len(self.query), len(self.gallery)):
+            raise UsageError(
+                f"trial {self.index}: invalid has shape {self.invalid.shape}, "
+                f"expected ({len(self.query)}, {len(self.gallery)})"
+            )
+
+
+def batched(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Consecutive slices of `items` of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
