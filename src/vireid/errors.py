@@ -1,16 +1,16 @@
 """What vireid raises on bad input. Callers catch `VireidError`; every message names the value and the remedy.
 
-    VireidError
-    ├── UsageError           an argument, option or recipe value that is not allowed
-    │   └── RecipeError      one or more values of a recipe, each with its path
-    ├── DataError            a data set that is missing, incomplete or inconsistent
-    │   └── ImageError       one picture that cannot be read
-    ├── BundleError          a trained model that is damaged or does not fit
-    ├── LeakError            a test that would use identities the model was trained on
-    ├── WeightsError         start weights that cannot be had or do not fit the network
-    ├── TrainingError        training cannot go on (not-a-number, no identities, ...)
-    ├── GalleryError         a gallery that is missing, locked or bound to another model
-    └── MissingExtraError    an optional part of vireid is not installed
+VireidError
+├── UsageError           an argument, option or recipe value that is not allowed
+│   └── RecipeError      one or more values of a recipe, each with its path
+├── DataError            a data set that is missing, incomplete or inconsistent
+│   └── ImageError       one picture that cannot be read
+├── BundleError          a trained model that is damaged or does not fit
+├── LeakError            a test that would use identities the model was trained on
+├── WeightsError         start weights that cannot be had or do not fit the network
+├── TrainingError        training cannot go on (not-a-number, no identities, ...)
+├── GalleryError         a gallery that is missing, locked or bound to another model
+└── MissingExtraError    an optional part of vireid is not installed
 """
 
 import difflib

@@ -6,10 +6,10 @@ This module imports neither.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from vireid.errors import UsageError
 
@@ -30,9 +30,11 @@ __all__ = [
     "Embeddings",
     "Modality",
     "Side",
+    "Track",
     "Trial",
     "View",
     "ViewRequest",
+    "untracked",
 ]
 
 
@@ -203,7 +205,15 @@ class Trial:
             )
 
 
-def batched(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Consecutive slices of `items` of at most `size`."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+ItemT = TypeVar("ItemT")
+
+
+class Track(Protocol):
+    """Shows how far a long loop has come: wraps its iterable. The command line passes a progress bar."""
+
+    def __call__(self, items: Iterable[ItemT], /, *, description: str, total: int | None = None) -> Iterator[ItemT]: ...
+
+
+def untracked(items: Iterable[ItemT], /, *, description: str, total: int | None = None) -> Iterator[ItemT]:  # noqa: ARG001
+    """The `Track` that shows nothing."""
+    return iter(items)
