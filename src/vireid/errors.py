@@ -85,7 +85,7 @@ def choose(value: str, allowed: Iterable[str], what: str) -> str:
     Raises:
         UsageError: naming the value, the nearest allowed one and the whole list.
     """
-    options = list(allowed)
+    options = [str(option) for option in allowed]
     if value in options:
         return value
     near = difflib.get_close_matches(value, options, n=1, cutoff=0.5)

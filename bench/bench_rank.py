@@ -1,0 +1,109 @@
+"""Ranking metrics against a plain loop over queries, one JSON line per figure.
+
+    python bench/bench_rank.py [--repeat 5]
+
+Both sides get the same scores, warm, in one type; medians. The loop is the usual one: a stable argsort per query.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vireid.evaluation import rank
+
+# Name, queries, gallery, identities, share of forbidden pairs, kind of CMC: the sizes of the official protocols.
+SIZES = [
+    ("sysu-all-single", 3803, 301, 96, 0.09, "identity"),
+    ("sysu-all-multi", 3803, 3010, 96, 0.09, "identity"),
+    ("regdb", 2060, 2060, 206, 0.0, "image"),
+    ("llcm", 8680, 619, 351, 0.003, "identity"),
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=5)
+    repeat = parser.parse_args().repeat
+    for name, queries, gallery, identities, share, cmc in SIZES:
+        for dtype in (np.float32, np.float64):
+            for difficulty in ("random", "trained"):
+                scores, query_ids, gallery_ids, invalid = draw(queries, gallery, identities, share, difficulty)
+                arguments = scores.astype(dtype), query_ids, gallery_ids, invalid
+                seconds, result = median(lambda a=arguments, c=cmc: rank(*a[:3], invalid=a[3], cmc=c), repeat)
+                reference, (expected, _) = median(lambda a=arguments, c=cmc: loop(*a, identity=c == "identity"), repeat)
+                if abs(result.mAP - expected) > 1e-6:
+                    raise SystemExit(f"{name}: mAP {result.mAP}, the loop says {expected}")
+                print(
+                    json.dumps(
+                        {
+                            "name": f"rank {name} {queries}x{gallery} {difficulty}",
+                            "seconds": round(seconds, 5),
+                            "reference_seconds": round(reference, 5),
+                            "ratio": round(reference / seconds, 1),
+                            "dtype": np.dtype(dtype).name,
+                            "threads": len(os.sched_getaffinity(0)),
+                        }
+                    ),
+                    flush=True,
+                )
+
+
+def draw(
+    queries: int, gallery: int, identities: int, share: float, difficulty: str
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_] | None]:
+    """Scores of a random or a fairly good model, identities, and forbidden pairs."""
+    rng = np.random.default_rng(0)
+    query_ids = rng.integers(identities, size=queries)
+    gallery_ids = rng.permutation(np.arange(gallery) % identities)
+    scores = rng.standard_normal((queries, gallery)).astype(np.float32)
+    if difficulty == "trained":
+        scores += 2.5 * (query_ids[:, None] == gallery_ids)
+    return scores, query_ids, gallery_ids, rng.random(scores.shape) < share if share else None
+
+
+def loop(
+    scores: NDArray[np.floating],
+    query_ids: NDArray[np.int64],
+    gallery_ids: NDArray[np.int64],
+    invalid: NDArray[np.bool_] | None,
+    *,
+    identity: bool,
+) -> tuple[float, NDArray[np.float64]]:
+    """mAP and CMC, one query after the other."""
+    precisions, hits = [], []
+    for q in range(len(query_ids)):
+        order = np.argsort(-scores[q], kind="stable")
+        if invalid is not None:
+            order = order[~invalid[q, order]]
+        ids = gallery_ids[order]
+        matches = ids == query_ids[q]
+        if not matches.any():
+            continue
+        ranks = np.flatnonzero(matches) + 1
+        precisions.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
+        if identity:
+            _, firsts = np.unique(ids, return_index=True)
+            matches = ids[np.sort(firsts)] == query_ids[q]
+        hits.append(np.flatnonzero(matches)[0])
+    return float(np.mean(precisions)), np.bincount(hits, minlength=len(gallery_ids)).cumsum() / len(hits)
+
+
+def median(work: Callable[[], object], repeat: int) -> tuple[float, object]:
+    """Median seconds after one unmeasured call, and what the work returned."""
+    result = work()
+    seconds = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds), result
+
+
+if __name__ == "__main__":
+    main()

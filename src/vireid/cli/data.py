@@ -1,0 +1,71 @@
+"""`vireid data`: make and inspect data sets."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vireid.cli.output import Json, print_json, print_table, say, track
+
+app = typer.Typer(help="Render synthetic data sets and look at the counts and protocols of any.", no_args_is_help=True)
+
+
+@app.command("synthesize")
+def synthesize(
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    layout: Annotated[str, typer.Option(help="sysu, regdb or llcm.")] = "sysu",
+    preset: Annotated[str, typer.Option(help="Size of the set.")] = "demo",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = 2,
+    as_json: Json = False,
+) -> None:
+    """Render people who do not exist, in the official layout of a data set; a stopped rendering goes on.
+
+    Example: vireid data synthesize data/sysu-demo --layout sysu --preset demo --seed 0
+    """
+    from vireid.data.synthetic import synthesize as render
+
+    report = render(out, layout=layout, preset=preset, seed=seed, workers=workers, track=track)
+    if as_json:
+        print_json(asdict(report))
+    else:
+        say(f"{report.images} pictures in {out} ({report.seconds:.0f} s)")
+
+
+@app.command("show")
+def show(
+    root: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    kind: Annotated[str, typer.Option(help="sysu, regdb, llcm or manifest.")] = "sysu",
+    as_json: Json = False,
+) -> None:
+    """Count pictures and identities, and list the protocols with their query, gallery and valid sizes.
+
+    Example: vireid data show data/sysu-demo --kind sysu
+    """
+    from vireid.data import open_dataset
+
+    dataset = open_dataset(kind, root)
+    counts = dataset.images.groupby(["split", "modality", "camera"]).identity.agg(["nunique", "size"]).reset_index()
+    sizes = []
+    for name in dataset.protocols():
+        trials = list(dataset.protocol(name).trials())
+        identity = dataset.images.identity.to_numpy()
+        first = trials[0]
+        matched = (identity[first.query][:, None] == identity[first.gallery][None]) & ~first.invalid
+        sizes.append([name, len(trials), len(first.query), len(first.gallery), int(matched.any(axis=1).sum())])
+    if as_json:
+        columns = ("protocol", "trials", "queries", "gallery", "valid_queries")
+        print_json(
+            {
+                "name": dataset.name,
+                "fingerprint": dataset.fingerprint,
+                "licence": dataset.licence,
+                "counts": counts.to_dict("records"),
+                "protocols": [dict(zip(columns, row, strict=True)) for row in sizes],
+            }
+        )
+        return
+    title = f"{dataset.name} ({len(dataset.images)} pictures, {dataset.images.identity.nunique()} identities)"
+    print_table(("split", "modality", "camera", "identities", "pictures"), counts.to_numpy().tolist(), title=title)
+    print_table(("protocol", "trials", "queries", "gallery", "valid queries"), sizes, title="protocols, first trial")

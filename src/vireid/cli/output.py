@@ -1,0 +1,52 @@
+"""What commands print: JSON for machines on standard output, tables for people, progress on standard error."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+__all__ = ["Json", "print_json", "print_table", "say", "track"]
+
+ItemT = TypeVar("ItemT")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+    """A table on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, title=title, title_justify="left", title_style="bold")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    Console().print(table)
+
+
+def print_values(values: Mapping[str, Any]) -> None:
+    """Names and values, one a line."""
+    width = max(len(name) for name in values)
+    for name, value in values.items():
+        sys.stdout.write(f"{name:<{width}}  {value}\n")
+
+
+def say(text: str) -> None:
+    """A remark for people, on standard error."""
+    sys.stderr.write(text + "\n")
+
+
+def track(items: Iterable[ItemT], /, *, description: str, total: int | None = None) -> Iterator[ItemT]:
+    """The `Track` of the command line: a bar with the time left, on standard error, gone when done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield from progress.track(items, total=total, description=description)

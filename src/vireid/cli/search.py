@@ -1,0 +1,60 @@
+"""`vireid search`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vireid.cli.output import Json, print_json, print_table, say
+
+
+def search(
+    image: Annotated[Path, typer.Argument(help="Picture of the person to look for.")],
+    modality: Annotated[str, typer.Option(help="What kind of camera took it: visible or infrared.")],
+    gallery: Annotated[Path, typer.Option(help="Folder that `vireid index` wrote.")],
+    top: Annotated[int, typer.Option(min=1, help="Hits wanted.")] = 10,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="COLUMN=VALUE", help="Only these pictures; repeat a column to allow several."),
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="The gallery's model, if it has moved.")] = None,
+    html: Annotated[Path | None, typer.Option(help="File for a contact sheet.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Rank the pictures of a gallery by how much they look like the person in a picture.
+
+    A gallery that holds both modalities is searched in the other one, unless a filter on modality says otherwise.
+
+    Example: vireid search person.jpg --modality infrared --gallery galleries/entrance --html sheet.html
+    """
+    from vireid.files import write_text
+    from vireid.gallery import Gallery, contact_sheet_html
+
+    wanted = _parse(filters or [])
+    result = Gallery.open(gallery, bundle=bundle).search(image, modality=modality, top=top, filters=wanted)
+    if html:
+        write_text(html, contact_sheet_html(result, title=f"Pictures like {image.name}"))
+    if as_json:
+        print_json(result.to_json())
+        return
+    rows = [
+        [hit.rank, f"{hit.score:.4f}", hit.modality, "-" if hit.camera is None else hit.camera, hit.path]
+        for hit in result.hits
+    ]
+    print_table(("rank", "score", "modality", "camera", "path"), rows, title=f"{image} ({modality})")
+    if result.note:
+        say(result.note)
+    if html:
+        say(f"contact sheet: {html}")
+
+
+def _parse(filters: list[str]) -> dict[str, list[str]]:
+    from vireid.errors import UsageError
+
+    found: dict[str, list[str]] = {}
+    for text in filters:
+        column, equals, value = text.partition("=")
+        if not equals or not column:
+            raise UsageError(f"--filter {text!r} is not of the form column=value, for example camera=2")
+        found.setdefault(column, []).append(value)
+    return found

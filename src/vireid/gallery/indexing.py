@@ -1,0 +1,164 @@
+"""From pictures to a gallery: embedded in batches, written every few batches, so that a stopped run can go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vireid.errors import DataError, GalleryError
+from vireid.gallery.header import Header, write_header
+from vireid.gallery.reading import ReadPicture, decode, read_ahead
+from vireid.gallery.results import Broken, IndexReport
+from vireid.gallery.sources import Listing
+from vireid.gallery.store import KEY, Entries, GalleryStore, concatenate_entries
+from vireid.matching import Matcher
+from vireid.types import Embeddings, Modality, Side, Track
+
+if TYPE_CHECKING:
+    from vireid.methods.encoder import Encoder
+
+__all__ = ["Indexer", "entries_of"]
+
+_BATCHES_PER_WRITE = 4
+_COUNTED = ("added", "updated", "unchanged", "duplicates")
+
+
+@dataclass(kw_only=True)
+class Indexer:
+    """Brings pictures into a store; one use."""
+
+    path: Path
+    header: Header
+    store: GalleryStore
+    encoder: Encoder
+    matcher: Matcher
+    batch_size: int
+    _pending: list[Entries] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+    _broken: list[Broken] = field(default_factory=list)
+    _counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_COUNTED, 0))
+
+    def run(self, listing: Listing, track: Track) -> IndexReport:
+        """Index everything listed; what was embedded is kept, whatever stops the run.
+
+        Raises:
+            DataError: not one of the pictures can be read.
+        """
+        begin = time.monotonic()
+        try:
+            for modality, rows in _by_modality(listing.rows).items():
+                self._index(rows, modality, track)
+        finally:
+            self._write()
+        if not self._seen:
+            raise DataError(_nothing_readable(self._broken))
+        self.store.compact()
+        return IndexReport(
+            **self._counts,
+            ignored=listing.ignored,
+            broken=tuple(self._broken),
+            seconds=round(time.monotonic() - begin, 3),
+        )
+
+    def _index(self, rows: Sequence[Mapping[str, Any]], modality: Modality, track: Track) -> None:
+        batch: list[ReadPicture] = []
+        with closing(read_ahead(rows, known=self.store.keys(), size=self.encoder.preprocessing.size)) as ahead:
+            for picture in track(ahead, description=f"indexing {modality}", total=len(rows)):
+                if picture.problem is not None:
+                    self._broken.append(Broken(picture.row["path"], picture.problem))
+                elif picture.sha256 in self._seen:
+                    self._counts["duplicates"] += 1
+                else:
+                    self._seen.add(picture.sha256)
+                    batch.append(picture)
+                if len(batch) == self.batch_size:
+                    self._take(batch, modality)
+                    batch = []
+        self._take(batch, modality)
+
+    def _take(self, batch: Sequence[ReadPicture], modality: Modality) -> None:
+        """Embed what is new, take over what is known, and write when enough has gathered."""
+        known = self._known([picture.sha256 for picture in batch])
+        new = []
+        for picture in batch:
+            old = known.get(picture.sha256)
+            if old is None or old.table["modality"][0] != modality:
+                new.append(picture)
+            else:
+                self._update(old, picture.row)
+        if new:
+            # A picture whose modality was corrected is known by content, and was therefore not decoded ahead.
+            size = self.encoder.preprocessing.size
+            pixels = [p.pixels if p.pixels is not None else decode(Path(p.row["path"]).read_bytes(), size) for p in new]
+            found = self.encoder.embed(pixels, modality)
+            rows = [{KEY: picture.sha256, **picture.row} for picture in new]
+            self._pending.append(entries_of(found, self.matcher, rows))
+            self._counts["added"] += len(new)
+        if sum(len(entries) for entries in self._pending) >= _BATCHES_PER_WRITE * self.batch_size:
+            self._write()
+
+    def _known(self, keys: Sequence[str]) -> dict[str, Entries]:
+        if not self.store.count():
+            return {}
+        held = self.store.fetch(keys)
+        return {key: held.take(slice(row, row + 1)) for row, key in enumerate(held.table[KEY])}
+
+    def _update(self, old: Entries, row: Mapping[str, Any]) -> None:
+        """What is said now counts; what was said before and is not said now stays."""
+        before = dict(zip(old.table.columns, old.table.iloc[0], strict=True))
+        after = {**before, **{name: value for name, value in row.items() if value is not None}}
+        if after == before:
+            self._counts["unchanged"] += 1
+            return
+        self._counts["updated"] += 1
+        table = pd.DataFrame({name: [value] for name, value in after.items()}, dtype=object)
+        self._pending.append(Entries(table=table, lift=old.lift, arrays=old.arrays))
+
+    def _write(self) -> None:
+        if not self._pending:
+            return
+        entries = concatenate_entries(self._pending)
+        # The header comes first: vectors that are bound to no model must never lie there.
+        write_header(self.path, self.header)
+        self.store.add(entries)
+        self._pending.clear()
+
+
+def entries_of(found: Embeddings[Any], matcher: Matcher, rows: Sequence[Mapping[str, Any]]) -> Entries:
+    """Gallery entries of embeddings: the lift, and what the matcher scores with where the lift is not exact.
+
+    Raises:
+        GalleryError: the model answered with another number of vectors, or with values that are not finite.
+    """
+    lift = np.ascontiguousarray(matcher.lift(found, Side.GALLERY), dtype=np.float32)
+    if len(lift) != len(rows):
+        raise GalleryError(f"the model gave {len(lift)} vectors for {len(rows)} pictures")
+    bad = np.flatnonzero(~np.isfinite(lift).all(axis=1))
+    if len(bad):
+        raise GalleryError(
+            f"the model's vector of {rows[bad[0]]['path']} is not finite; is the bundle's training sound?"
+        )
+    arrays = {} if matcher.exact else {"vector": found.vector, **{name: found.fields[name] for name in matcher.fields}}
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = pd.DataFrame({name: [row.get(name) for row in rows] for name in columns}, dtype=object)
+    return Entries(table=table, lift=lift, arrays=arrays)
+
+
+def _by_modality(rows: Sequence[Mapping[str, Any]]) -> dict[Modality, list[Mapping[str, Any]]]:
+    groups: dict[Modality, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(Modality(row["modality"]), []).append(row)
+    return groups
+
+
+def _nothing_readable(broken: Sequence[Broken]) -> str:
+    shown: Iterator[str] = (f"\n  {one.path}: {one.reason}" for one in broken[:5])
+    more = f"\n  and {len(broken) - 5} more" if len(broken) > 5 else ""
+    return f"none of the {len(broken)} pictures can be read:" + "".join(shown) + more

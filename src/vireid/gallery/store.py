@@ -1,0 +1,121 @@
+"""The seam between a gallery and where its vectors live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from vireid.errors import GalleryError
+
+__all__ = ["KEY", "REQUIRED", "Entries", "Filters", "Found", "GalleryStore", "concatenate_entries"]
+
+KEY = "sha256"
+"""Column that names an entry: SHA-256 of the picture file's bytes."""
+
+REQUIRED = (KEY, "path", "modality", "camera")
+
+Filters: TypeAlias = Mapping[str, Sequence[Any]]
+"""Column -> values of which an entry must have one; all columns must hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entries:
+    """Pictures with what a search needs of them.
+
+    table: N rows; columns `sha256`, `path`, `modality`, `camera` and any metadata, None where unknown.
+    lift: (N, D) float32, the vectors that are searched. arrays: further arrays of N rows by name, as the matcher of an
+    inexact lift needs them (`vector` and its fields).
+    """
+
+    table: pd.DataFrame
+    lift: NDArray[np.float32]
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        missing = [name for name in REQUIRED if name not in self.table.columns]
+        if missing:
+            raise GalleryError(f"gallery entries lack the columns {', '.join(missing)}")
+        lengths = {len(self.table), len(self.lift), *(len(array) for array in self.arrays.values())}
+        if len(lengths) != 1 or self.lift.ndim != 2:
+            raise GalleryError(f"gallery entries have arrays of {sorted(lengths)} rows and vectors {self.lift.shape}")
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def take(self, rows: Any) -> Entries:
+        """Entries by slice, mask or index array."""
+        table = self.table.iloc[rows].reset_index(drop=True)
+        return Entries(table=table, lift=self.lift[rows], arrays={name: v[rows] for name, v in self.arrays.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The first K of every query, best first: keys (Q, K) of entries and their scores (Q, K)."""
+
+    keys: NDArray[np.object_]
+    scores: NDArray[np.float32]
+
+
+class GalleryStore(Protocol):
+    """Keeps entries and searches them by inner product.
+
+    Adapters translate filters into their own language; unknown columns have been refused before they see one.
+    """
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the table."""
+        ...
+
+    def keys(self) -> set[str]:
+        """The keys of all entries."""
+        ...
+
+    def add(self, entries: Entries) -> None:
+        """Keep entries; they are durable on return. An entry takes the place of an older one with the same key."""
+        ...
+
+    def search(self, vectors: NDArray[Any], k: int, filters: Filters | None = None) -> Found:
+        """The min(k, matching) entries of greatest inner product for vectors (Q, D); ties in the order of addition."""
+        ...
+
+    def fetch(self, keys: Sequence[str]) -> Entries:
+        """The entries of these keys, in this order; keys that are not there are left out."""
+        ...
+
+    def delete(self, keys: Sequence[str]) -> int:
+        """Remove entries from every file; returns how many there were."""
+        ...
+
+    def count(self, filters: Filters | None = None) -> int:
+        """Number of entries, of those that match the filters where there are any."""
+        ...
+
+    def compact(self) -> None:
+        """Merge what was added piece by piece, and drop what was replaced."""
+        ...
+
+
+def concatenate_entries(parts: Sequence[Entries]) -> Entries:
+    """One value of several, in order; a column that a part lacks is None there.
+
+    Raises:
+        GalleryError: the parts hold vectors of different length or different arrays.
+    """
+    widths = sorted({part.lift.shape[1] for part in parts})
+    names = {tuple(sorted(part.arrays)) for part in parts}
+    if len(widths) != 1 or len(names) != 1:
+        raise GalleryError(f"vectors of {widths} values and arrays {sorted(names)} cannot lie in one gallery")
+    columns = list(dict.fromkeys(name for part in parts for name in part.table.columns))
+    cells = {
+        name: [value for part in parts for value in (part.table[name] if name in part.table else [None] * len(part))]
+        for name in columns
+    }
+    arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in parts[0].arrays}
+    table = pd.DataFrame(cells, dtype=object)
+    return Entries(table=table, lift=np.concatenate([part.lift for part in parts]), arrays=arrays)

@@ -1,0 +1,53 @@
+"""Triplet losses over all samples of a batch."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vireid.errors import UsageError
+
+__all__ = ["euclidean_distances", "weighted_regularised_triplet"]
+
+_LARGEST_SQUARE = 88.0  # exp(88) is the last that fp32 can hold
+
+
+def euclidean_distances(features: Tensor) -> Tensor:
+    """Pairwise distances of features (N, D) -> (N, N), in at least fp32.
+
+    Taken from differences, not from |a|^2 + |b|^2 - 2ab, which leaves rounding noise of about 1e-2 where the distance
+    is 0. The gradient at distance 0 is 0 (a subgradient), never not-a-number.
+    """
+    exact = features.to(torch.promote_types(features.dtype, torch.float32))
+    return torch.cdist(exact, exact, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def weighted_regularised_triplet(features: Tensor, labels: Tensor, *, squared: bool = False) -> Tensor:
+    """Weighted-regularised triplet loss of features (N, D), not normalised, and labels (N,); a scalar.
+
+    Ye et al., TPAMI 2022, Eq. 10-11: with d the Euclidean distance, an anchor's positives weighted by softmax(d) and
+    its negatives by softmax(-d), the loss is the mean over anchors of log(1 + exp(x)), x = sum w+ d - sum w- d. As in
+    the authors' code an anchor is a positive of itself, at distance 0. A departure from that code: no 1e-6 in the
+    weights' denominators.
+
+    squared: Ye et al., "Channel Augmented Joint Learning for Visible-Infrared Recognition", ICCV 2021: x is replaced
+    by sign(x) min(x^2, 88).
+
+    Raises:
+        UsageError: an anchor has no negative, since the batch holds one identity only.
+    """
+    distances = euclidean_distances(features)
+    positive = labels[:, None] == labels[None, :]
+    if bool(positive.all()):
+        raise UsageError("a triplet loss needs at least two identities in a batch; sample more identities per batch")
+    hard_positive = _weighted(distances, distances, positive)
+    hard_negative = _weighted(distances, -distances, ~positive)
+    gap = hard_positive - hard_negative
+    if squared:
+        gap = gap.sign() * gap.square().clamp(max=_LARGEST_SQUARE)
+    return F.softplus(gap).mean()
+
+
+def _weighted(distances: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:
+    """Per row, the mean of the chosen distances weighted by the softmax of their logits."""
+    weights = logits.masked_fill(~chosen, -torch.inf).softmax(dim=1)
+    return (weights * distances).sum(dim=1)

@@ -1,0 +1,64 @@
+"""How two embeddings are compared: the seam between methods, evaluation and galleries."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from vireid.errors import UsageError, choose
+from vireid.matching.arrays import Array, concatenate, product
+from vireid.types import Embeddings, Side
+
+__all__ = ["Dot", "Matcher", "create_matcher"]
+
+
+class Matcher(ABC):
+    """Compares query embeddings with gallery embeddings. Higher scores are better.
+
+    name: what bundles call it. exact: whether the order of the lifts' inner products is already the order of `score`.
+    fields: embedding fields, beyond `vector`, that a gallery must keep for `score`.
+    """
+
+    name: str
+    exact: bool
+    fields: tuple[str, ...] = ()
+
+    @abstractmethod
+    def lift(self, embeddings: Embeddings[Any], side: Side) -> Array:
+        """(N, D) vectors whose inner products, query with gallery, an index can search."""
+
+    @abstractmethod
+    def score(self, query: Embeddings[Any], gallery: Embeddings[Any]) -> Array:
+        """(Q, G) exact scores of a tile. Evaluation asks for tiles of bounded size, never for a whole gallery."""
+
+    def rescore(self, query: Embeddings[Any], gallery: Embeddings[Any], candidates: Array) -> Array:
+        """(Q, K) exact scores of every query with its own gallery rows `candidates` (Q, K) int.
+
+        The default asks `score` for one (1, K) tile a query: no pair is computed that was not asked for.
+        """
+        if len(candidates) != len(query):
+            raise UsageError(f"candidates has {len(candidates)} rows for {len(query)} queries; give one row per query")
+        if len(query) == 0:
+            return self.score(query, gallery[:0])
+        return concatenate([self.score(query[i : i + 1], gallery[candidates[i]]) for i in range(len(query))])
+
+
+class Dot(Matcher):
+    """The inner product of the vectors: cosine similarity, since they have unit length."""
+
+    name = "dot"
+    exact = True
+
+    def lift(self, embeddings: Embeddings[Any], side: Side) -> Array:  # noqa: ARG002
+        return embeddings.vector
+
+    def score(self, query: Embeddings[Any], gallery: Embeddings[Any]) -> Array:
+        return product(query.vector, gallery.vector)
+
+
+def create_matcher(name: str) -> Matcher:
+    """The matcher that a bundle names.
+
+    Raises:
+        UsageError: no matcher has that name.
+    """
+    matchers: dict[str, type[Matcher]] = {"dot": Dot}
+    return matchers[choose(name, matchers, "matcher")]()

@@ -1,0 +1,147 @@
+"""What a method is: a module with named losses and an embedding, and hooks with defaults for everything else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vireid.errors import WeightsError
+from vireid.matching import Dot, Matcher
+from vireid.networks.weights import LoadReport
+from vireid.options import Options
+from vireid.types import Batch, Clock, DataInfo, Embeddings, Modality, ViewRequest
+
+__all__ = ["Labels", "Losses", "Method", "ParameterGroup", "TrainingPictures"]
+
+
+class Losses(dict[str, Tensor]):
+    """Named, weighted losses of one step, with the detached embeddings that `after_step` wants to see, if any."""
+
+    def __init__(self, losses: Mapping[str, Tensor], *, embeddings: Mapping[str, Tensor] | None = None) -> None:
+        super().__init__(losses)
+        self.embeddings = dict(embeddings or {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterGroup:
+    """Parameters that share a learning rate: `rate` multiplies the recipe's."""
+
+    name: str
+    parameters: list[nn.Parameter]
+    rate: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """Training classes per modality, aligned with the training pictures; -1 leaves a picture out.
+
+    `paired` says that a class means the same person in every modality.
+    """
+
+    of: Mapping[Modality, NDArray[np.int64]]
+    paired: bool
+
+
+class TrainingPictures:
+    """All training pictures as a method may see them between epochs: unaugmented, without identities.
+
+    `labels` is None unless the recipe says that the training is supervised.
+    """
+
+    def __init__(
+        self,
+        embeddings: Any,
+        *,
+        cameras: Mapping[Modality, NDArray[np.int64]],
+        labels: Labels | None,
+    ) -> None:
+        self._embeddings = embeddings
+        self.cameras = cameras
+        self.labels = labels
+
+    def embed(self, modality: Modality) -> Embeddings[NDArray[Any]]:
+        """Embeddings of one modality's pictures, in the order of `cameras[modality]`."""
+        result: Embeddings[NDArray[Any]] = self._embeddings(modality)
+        return result
+
+
+class Method(nn.Module):
+    """Base of every method. `name`, `Options`, `losses` and `embed` are required; the hooks have defaults.
+
+    The training loop calls, per phase of `phases()` and epoch: `relabel`, then for every batch `losses`, one backward
+    of their sum, the optimiser's step and `after_step`; at the end of a phase `end_phase`.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    Options: ClassVar[type[Options]]
+    supervised: ClassVar[bool] = True
+
+    def __init__(self, options: Any, data: DataInfo) -> None:
+        super().__init__()
+        self.options = options
+        self.data = data
+
+    def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
+        """Named scalar losses, already weighted; the loop sums them."""
+        raise NotImplementedError
+
+    def embed(self, images: Tensor, modality: Modality) -> Embeddings[Tensor]:
+        """Embeddings of normalised images (N, 3, H, W) of one modality; `vector` rows have unit length."""
+        raise NotImplementedError
+
+    def forward(self, batch: Batch, clock: Clock) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """`losses` in a form that survives distributed wrappers: (losses, embeddings)."""
+        losses = self.losses(batch, clock)
+        return dict(losses), losses.embeddings if isinstance(losses, Losses) else {}
+
+    def load_start(self, source: str) -> LoadReport | None:
+        """Load start weights (`none`, `imagenet` or a file) into the backbone.
+
+        Raises:
+            WeightsError: the method has no backbone to load, or the weights do not fit.
+        """
+        if source != "none":
+            raise WeightsError(f"method {self.name!r} has no backbone to start from {source!r}; set start=none")
+        return None
+
+    def matcher(self) -> Matcher:
+        """How embeddings are scored; the inner product of unit vectors unless the method says otherwise."""
+        return Dot()
+
+    @classmethod
+    def phases(cls, options: Any) -> tuple[str, ...]:  # noqa: ARG003 - hook
+        """Names of the training phases in order; the recipe gives each its epochs, optimiser and schedule."""
+        return ("train",)
+
+    def views(self) -> dict[str, ViewRequest]:
+        """The streams of pictures that a batch holds, by name."""
+        return {modality.value: ViewRequest(modality=modality) for modality in Modality}
+
+    def parameter_groups(self, phase: str) -> list[ParameterGroup]:  # noqa: ARG002 - hook
+        """Trainable parameters of a phase, each once."""
+        return [ParameterGroup(name="all", parameters=[p for p in self.parameters() if p.requires_grad])]
+
+    def relabel(self, pictures: TrainingPictures, clock: Clock) -> Labels | None:  # noqa: ARG002 - hook
+        """Labels for the coming epoch, or None to keep those in force."""
+        return None
+
+    def after_step(self, batch: Batch, embeddings: Mapping[str, Tensor], clock: Clock) -> None:
+        """Called after the optimiser's step without gradient, with what `losses` attached (memories live here)."""
+
+    def end_phase(self, pictures: TrainingPictures, clock: Clock) -> None:
+        """Called once after the last epoch of a phase, without gradient."""
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Rows of unit length, in fp32 whatever the autocast type."""
+    return torch.nn.functional.normalize(vectors.float(), dim=-1)

@@ -1,0 +1,192 @@
+"""A bundle: what a trained model is to everybody else. One folder, one hash, nothing that unpickles.
+
+    bundle.json          method, options, data, preprocessing, model card, SHA-256 of the weights
+    weights.safetensors  the method's state
+    figures.json         what was measured with it since; not part of the hash, since knowledge grows
+
+Reading a bundle needs no torch; `method()` and the encoder do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from vireid.errors import BundleError, LeakError, RecipeError
+from vireid.files import new_folder, write_json
+from vireid.matching import Matcher, create_matcher
+from vireid.methods import create
+from vireid.options import Options, parse
+from vireid.types import DataInfo
+
+if TYPE_CHECKING:
+    from vireid.methods.base import Method
+
+__all__ = ["Bundle", "Card", "Preprocessing", "save_bundle"]
+
+HEADER, WEIGHTS, FIGURES = "bundle.json", "weights.safetensors", "figures.json"
+
+
+class Preprocessing(Options):
+    """How a picture becomes the network's input: bilinear resize, division by 255, normalisation per channel."""
+
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.height, self.width
+
+
+class Card(Options):
+    """Where a model comes from: the training data and its terms, and how it was trained."""
+
+    dataset: str
+    dataset_kind: str
+    dataset_fingerprint: str
+    licence: str
+    restricted: bool = Field(description="pictures of this data may not be shown in reports without an explicit flag")
+    protocol: str = Field(description="protocol whose training split was used")
+    identities: tuple[int, ...] = Field(description="identities trained on; a test that contains one is refused")
+    recipe: str = Field(description="SHA-256 of the resolved recipe")
+    seed: int
+    vireid: str
+
+
+class _Header(Options):
+    format: int = Field(1, ge=1, le=1)
+    method: str
+    options: dict[str, Any]
+    data: dict[str, Any]
+    matcher: str
+    preprocessing: Preprocessing
+    card: Card
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk, checked when opened."""
+
+    path: Path
+    header: _Header
+
+    @classmethod
+    def open(cls, path: str | Path) -> Bundle:
+        """Open the bundle at `path`, or the one inside the run folder `path`.
+
+        Raises:
+            BundleError: there is none, it is damaged, or it was written by another version.
+        """
+        folder = Path(path)
+        if not (folder / HEADER).is_file() and (folder / "bundle" / HEADER).is_file():
+            folder = folder / "bundle"
+        if not (folder / HEADER).is_file():
+            raise BundleError(f"{path} is no bundle and holds none (no {HEADER}); train one with `vireid train`")
+        try:
+            header = parse(
+                _Header, json.loads((folder / HEADER).read_text(encoding="utf-8")), where=str(folder / HEADER)
+            )
+        except (json.JSONDecodeError, RecipeError) as error:
+            raise BundleError(f"{folder / HEADER} is damaged or of another version: {error}") from None
+        weights = folder / WEIGHTS
+        if not weights.is_file() or _sha256(weights) != header.weights_sha256:
+            raise BundleError(
+                f"{weights} is missing or not the file this bundle was written with; copy the bundle again"
+            )
+        return cls(folder, header)
+
+    @cached_property
+    def digest(self) -> str:
+        """The model's hash: SHA-256 of the header, which holds that of the weights."""
+        return _sha256(self.path / HEADER)
+
+    @property
+    def name(self) -> str:
+        return self.header.method
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.header.preprocessing
+
+    @property
+    def card(self) -> Card:
+        return self.header.card
+
+    @property
+    def data(self) -> DataInfo:
+        values = dict(self.header.data)
+        values |= {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+        return DataInfo(**values)
+
+    def matcher(self) -> Matcher:
+        """How this model's embeddings are scored; needs no torch."""
+        return create_matcher(self.header.matcher)
+
+    def method(self) -> Method:
+        """The trained method, on the CPU, in evaluation mode."""
+        from safetensors.torch import load_file
+
+        method = create(self.header.method, data=self.data, **self.header.options)
+        method.load_state_dict(load_file(self.path / WEIGHTS))
+        return method.eval()
+
+    def refuse_leak(self, *, fingerprint: str, identities: set[int]) -> None:
+        """Refuse a test on identities this model was trained on.
+
+        Raises:
+            LeakError: the data is the training data and identities are shared.
+        """
+        shared = identities & set(self.card.identities)
+        if fingerprint == self.card.dataset_fingerprint and shared:
+            raise LeakError(
+                f"{len(shared)} of the {len(identities)} test identities were trained on (first: {min(shared)}): this "
+                f"model was trained for protocol {self.card.protocol!r}; test it on that split, or train another"
+            )
+
+    def figures(self) -> list[dict[str, Any]]:
+        """What was measured with this model so far."""
+        file = self.path / FIGURES
+        found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+        return found
+
+    def record(self, figure: Mapping[str, Any]) -> None:
+        """Keep a measured figure; one of the same protocol, data and mode is replaced."""
+        keys = ("protocol", "fingerprint", "mode", "rerank")
+        kept = [old for old in self.figures() if any(old.get(key) != figure.get(key) for key in keys)]
+        write_json(self.path / FIGURES, [*kept, dict(figure)])
+
+
+def save_bundle(path: Path, method: Method, *, preprocessing: Preprocessing, card: Card) -> Bundle:
+    """Write a trained method as a bundle, whole or not at all."""
+    from safetensors.torch import save_file
+
+    with new_folder(path) as folder:
+        state = {name: value.detach().cpu().contiguous() for name, value in method.state_dict().items()}
+        save_file(state, folder / WEIGHTS)
+        header = _Header(
+            format=1,
+            method=method.name,
+            options=method.options.model_dump(mode="json"),
+            data=asdict(method.data),
+            matcher=method.matcher().name,
+            preprocessing=preprocessing,
+            card=card,
+            weights_sha256=_sha256(folder / WEIGHTS),
+        )
+        write_json(folder / HEADER, header.model_dump(mode="json"))
+    return Bundle.open(path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,254 @@
+"""The training loop: for every phase and epoch relabel, then losses, one backward, step; validate; checkpoint.
+
+A step depends on (seed, phase, epoch, batch) and the state of the checkpoint alone, so that a run that was killed
+ends, after resuming, with the same bits on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch.utils.tensorboard import SummaryWriter
+
+from vireid.data import Dataset
+from vireid.data.loaders import RawView, TrainingLoader
+from vireid.data.samplers import Share
+from vireid.errors import TrainingError, UsageError
+from vireid.methods import method_class
+from vireid.methods.base import Labels, Method
+from vireid.methods.bundle import Bundle, Card, save_bundle
+from vireid.training.distributed import share_batch_statistics
+from vireid.training.interruption import Interruption
+from vireid.training.optimisation import Optimisation
+from vireid.training.pictures import TrainingData
+from vireid.training.recipe import Phase, Recipe
+from vireid.training.run import Checkpoint, Run
+from vireid.types import Clock, Track, View, untracked
+
+__all__ = ["Training", "train"]
+
+_STEP_STREAM = 3  # first word of the seed of what a step draws (dropout)
+
+
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    out: Run,
+    *,
+    resume: bool = False,
+    device: Literal["auto", "cpu"] = "auto",
+    track: Track = untracked,
+) -> Bundle:
+    """Train as the recipe says, into the run folder `out`.
+
+    Raises:
+        UsageError: the folder holds another run. TrainingError: a loss is not a number, too few identities, ...
+        KeyboardInterrupt: stopped by a signal; a checkpoint was written and `resume` goes on from it.
+    """
+    data = TrainingData.of(dataset, recipe)
+    torch.manual_seed(recipe.seed)
+    method = method_class(recipe.method)(recipe.method_options(), data.info(recipe))
+    return Training(recipe, method, data, out, device=device, track=track).run(resume=resume)
+
+
+class Training:
+    """One run in progress. `train` builds it; stand-in pretraining brings its own method."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        method: Method,
+        data: TrainingData,
+        out: Run,
+        *,
+        device: Literal["auto", "cpu"] = "auto",
+        track: Track = untracked,
+    ) -> None:
+        self.recipe, self.data, self.out, self.track = recipe, data, out, track
+        self.accelerator = Accelerator(cpu=device == "cpu")
+        self.device = self.accelerator.device
+        if recipe.precision == "fp16" and self.device.type != "cuda":
+            raise UsageError("precision=fp16 needs a CUDA device; on a CPU use precision=bf16 or fp32")
+        self.method = method
+        self.main = self.accelerator.is_main_process
+        self.step = 0
+        self.best: dict[str, float] | None = None
+        self.labels: Labels = data.labels
+
+    def run(self, *, resume: bool) -> Bundle:
+        """Train from the beginning, or from the newest checkpoint, to the end; returns the bundle."""
+        found = self.out.begin(self.recipe, resume=resume) if self.main else None
+        self.accelerator.wait_for_everyone()
+        if resume and not self.main:
+            found = self.out.begin(self.recipe, resume=True)
+        if found is None:
+            self.method.load_start(self.recipe.start)
+        self.method.to(self.device).to(memory_format=torch.channels_last)
+        if self.accelerator.num_processes > 1 and self.recipe.synchronise_batch_norm:
+            share_batch_statistics(self.method)
+        first = self._restore(found) if found else 0
+        if self.main:
+            self.out.forget_after(self.step)
+        self.board = SummaryWriter(str(self.out.path / "tensorboard"), purge_step=self.step) if self.main else None
+        with Interruption() as self.interruption:
+            for number in range(first, len(self.recipe.phases)):
+                self._phase(number, found if number == first else None)
+                found = None
+        if self.board:
+            self.board.close()
+        return self._finish()
+
+    def _phase(self, number: int, found: Checkpoint | None) -> None:
+        phase = self.recipe.phases[number]
+        optimisation = Optimisation(self.method.parameter_groups(phase.name), phase, precision=self.recipe.precision)
+        if found:
+            optimisation.restore(found)
+        model = self.accelerator.prepare_model(self.method)
+        first = int(found.values["epoch"]) if found else 0
+        for epoch in range(first, phase.epochs):
+            begin = int(found.values["batch"]) if found and epoch == first else 0
+            self._epoch(number, epoch, begin, model, optimisation)
+            ended = epoch + 1 == phase.epochs
+            if ended:
+                with torch.no_grad():
+                    self.method.end_phase(self._pictures(), self._clock(phase, epoch, 0, 1))
+            self._validate(phase, epoch)
+            position = (number + 1, 0, 0) if ended else (number, epoch + 1, 0)
+            self._save(position, None if ended else optimisation)
+
+    def _epoch(self, number: int, epoch: int, begin: int, model: torch.nn.Module, optimisation: Optimisation) -> None:
+        phase = self.recipe.phases[number]
+        if begin == 0:
+            with torch.no_grad():
+                self.labels = self.method.relabel(self._pictures(), self._clock(phase, epoch, 0, 1)) or self.labels
+        loader = self._loader(number, epoch)
+        batches = len(loader)
+        raw_batches = loader.batches(start=begin, workers=self.recipe.workers)
+        description = f"{phase.name} {epoch + 1}/{phase.epochs}"
+        tracked = self.track(raw_batches, description=description, total=batches - begin)
+        self.method.train()
+        for batch, raw in enumerate(tracked, start=begin):
+            self._step(raw, self._clock(phase, epoch, batch, batches), model, optimisation)
+            self.step += 1
+            if batch + 1 == batches:
+                continue  # the end of the epoch has a checkpoint of its own
+            stop = self._asked_to_stop()
+            if stop or self.step % self.recipe.checkpoint_every == 0:
+                self._save((number, epoch, batch + 1), optimisation)
+            if stop:
+                raise KeyboardInterrupt
+
+    def _step(
+        self, raw: Mapping[str, RawView], clock: Clock, model: torch.nn.Module, optimisation: Optimisation
+    ) -> None:
+        started = time.perf_counter()
+        torch.manual_seed(int(np.random.SeedSequence([_STEP_STREAM, self.recipe.seed, self.step]).generate_state(1)[0]))
+        batch = {name: self._view(view) for name, view in raw.items()}
+        rate = optimisation.set_rate(clock)
+        with self._autocast():
+            losses, embeddings = model(batch, clock)
+        total = torch.stack([loss.float() for loss in losses.values()]).sum()
+        values = {name: float(loss.detach()) for name, loss in losses.items()}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"{self.method.name}: loss {name!r} is {value} at step {self.step} ({clock.phase}, epoch "
+                    f"{clock.epoch}, batch {clock.batch}); lower the learning rate, or use precision=fp32"
+                )
+        optimisation.step(total)
+        with torch.no_grad():
+            self.method.after_step(batch, embeddings, clock)
+        record = {"step": self.step, "phase": clock.phase, "epoch": clock.epoch, "batch": clock.batch, "rate": rate}
+        self._log(record | {"loss": sum(values.values()), "losses": values}, seconds=time.perf_counter() - started)
+
+    def _asked_to_stop(self) -> bool:
+        """Whether any process was asked to stop: all must leave after the same step."""
+        if self.accelerator.num_processes == 1:
+            return self.interruption.asked
+        flag = torch.tensor(float(self.interruption.asked), device=self.device)
+        torch.distributed.all_reduce(flag)
+        return bool(flag)
+
+    def _view(self, raw: RawView) -> View:
+        view = raw.to_view(self.device, self.recipe.image.mean, self.recipe.image.std)
+        images = view.images.contiguous(memory_format=torch.channels_last)
+        return View(modality=view.modality, images=images, labels=view.labels, cameras=view.cameras, rows=view.rows)
+
+    def _autocast(self) -> torch.autocast:
+        precision = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.recipe.precision]
+        return torch.autocast(self.device.type, precision, enabled=precision is not torch.float32)
+
+    def _loader(self, number: int, epoch: int) -> TrainingLoader:
+        share = Share(rank=self.accelerator.process_index, world=self.accelerator.num_processes)
+        return self.data.loader(self.recipe, self.method.views(), self.labels, phase=number, epoch=epoch, share=share)
+
+    def _clock(self, phase: Phase, epoch: int, batch: int, batches: int) -> Clock:
+        return Clock(
+            phase=phase.name,
+            epoch=epoch,
+            epochs=phase.epochs,
+            batch=batch,
+            batches=batches,
+            step=self.step,
+            seed=self.recipe.seed,
+        )
+
+    def _pictures(self) -> Any:
+        return self.data.pictures_for(self.method, self.recipe, device=self.device, track=self.track)
+
+    def _validate(self, phase: Phase, epoch: int) -> None:
+        """On the training identities held out, if any: keep the bundle of the best epoch."""
+        due = (epoch + 1) % self.recipe.data.validate_every == 0 or epoch + 1 == phase.epochs
+        if not self.main or not self.data.held_out or not due:
+            return
+        found = self.data.validate(self.method, self.recipe, device=self.device, track=self.track)
+        self._log({"step": self.step - 1, "phase": phase.name, "epoch": epoch, "validation": found})
+        if self.best is None or found["mAP"] > self.best["mAP"]:
+            self.best = {"phase": phase.name, "epoch": epoch} | found  # type: ignore[assignment]
+            self._bundle()
+
+    def _finish(self) -> Bundle:
+        self.accelerator.wait_for_everyone()
+        if self.main and self.best is None:
+            self._bundle()
+        self.accelerator.wait_for_everyone()
+        return Bundle.open(self.out.bundle_folder)
+
+    def _bundle(self) -> None:
+        card: Card = self.data.card(self.recipe, version("vireid"))
+        save_bundle(self.out.bundle_folder, self.method, preprocessing=self.recipe.image, card=card)
+
+    def _log(self, record: dict[str, Any], *, seconds: float | None = None) -> None:
+        if not self.main or self.board is None:
+            return
+        self.out.log(record if seconds is None else record | {"seconds": round(seconds, 4)})
+        scalars = {"loss": record["loss"], "rate": record["rate"]} if "loss" in record else {}
+        for name, value in {**scalars, **record.get("losses", {}), **record.get("validation", {})}.items():
+            self.board.add_scalar(name, value, record["step"])
+
+    def _save(self, position: tuple[int, int, int], optimisation: Optimisation | None) -> None:
+        self.accelerator.wait_for_everyone()
+        if not self.main:
+            return
+        tensors = {f"model.{name}": value for name, value in self.method.state_dict().items()}
+        tensors |= {f"labels.{modality}": torch.from_numpy(values) for modality, values in self.labels.of.items()}
+        values: dict[str, Any] = dict(zip(("phase", "epoch", "batch"), position, strict=True))
+        values |= {"step": self.step, "best": self.best, "paired": self.labels.paired}
+        if optimisation:
+            tensors |= optimisation.tensors()
+            values |= optimisation.values()
+        self.out.save(Checkpoint(tensors=tensors, values=values))
+
+    def _restore(self, found: Checkpoint) -> int:
+        self.method.load_state_dict(found.part("model"))
+        of = {modality: found.part("labels")[modality].numpy() for modality in self.labels.of}
+        self.labels = Labels(of=of, paired=bool(found.values["paired"]))
+        self.step, self.best = int(found.values["step"]), found.values["best"]
+        return int(found.values["phase"])

@@ -1,0 +1,174 @@
+"""What a run trains on: the training pictures of a data set, their classes, and the identities held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from vireid.data import Dataset
+from vireid.data.loaders import Pictures, TrainingLoader
+from vireid.data.samplers import IdentitySampler, Share
+from vireid.errors import TrainingError, UsageError
+from vireid.evaluation import rank
+from vireid.methods.base import Labels, Method, TrainingPictures
+from vireid.methods.bundle import Card
+from vireid.methods.encoder import TorchEncoder, embed_files
+from vireid.training.recipe import Recipe
+from vireid.types import DataInfo, Embeddings, Modality, Side, Track, ViewRequest
+
+__all__ = ["TrainingData"]
+
+_HELD_OUT_STREAM = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """Training pictures per modality with classes 0..C-1, and the table of identities held out for selection."""
+
+    dataset: Dataset
+    protocol: str
+    table: pd.DataFrame
+    held_out: tuple[int, ...]
+    labels: Labels
+
+    @classmethod
+    def of(cls, dataset: Dataset, recipe: Recipe) -> TrainingData:
+        """The training split of the recipe's protocol.
+
+        Raises:
+            UsageError: the protocol is not one of the data set. TrainingError: there is nothing to train on.
+        """
+        protocol = recipe.data.protocol or dataset.default_protocol
+        rows = dataset.training_rows(protocol)
+        if not len(rows):
+            raise TrainingError(f"{dataset.root} has no training pictures for protocol {protocol!r}")
+        table = dataset.images.loc[rows]
+        held_out = _hold_out(table, recipe.data.held_out, recipe.seed)
+        kept = table[~table.identity.isin(held_out)]
+        classes = {identity: number for number, identity in enumerate(sorted(kept.identity.unique()))}
+        of = {
+            modality: kept.identity[kept.modality == modality].map(classes).to_numpy(np.int64, copy=True) for modality in Modality
+        }
+        return cls(
+            dataset=dataset, protocol=protocol, table=table, held_out=held_out, labels=Labels(of=of, paired=True)
+        )
+
+    @property
+    def trained(self) -> pd.DataFrame:
+        """Rows of the image table that are trained on."""
+        return self.table[~self.table.identity.isin(self.held_out)]
+
+    def info(self, recipe: Recipe) -> DataInfo:
+        """What the method is told of the data."""
+        cameras = {m: tuple(sorted({int(c) for c in self._of(m).camera})) for m in Modality}
+        return DataInfo(
+            identities=int(self.trained.identity.nunique()) if recipe.supervised else None,
+            image_size=recipe.image.size,
+            visible_cameras=cameras[Modality.VISIBLE],
+            infrared_cameras=cameras[Modality.INFRARED],
+        )
+
+    def loader(
+        self,
+        recipe: Recipe,
+        views: Mapping[str, ViewRequest],
+        labels: Labels,
+        *,
+        phase: int,
+        epoch: int,
+        share: Share,
+    ) -> TrainingLoader:
+        """The batches of one epoch."""
+        used = [modality for modality in Modality if modality in {view.modality for view in views.values()}]
+        pictures = {modality: self._pictures(modality, labels.of[modality]) for modality in used}
+        sampler = IdentitySampler(
+            {modality: labels.of[modality] for modality in used},
+            identities=recipe.batch.identities,
+            images={Modality.VISIBLE: recipe.batch.visible, Modality.INFRARED: recipe.batch.infrared},
+            seed=recipe.seed,
+            paired=labels.paired,
+            batches=recipe.steps_per_epoch,
+        )
+        return TrainingLoader(
+            pictures=pictures,
+            views=views,
+            sampler=sampler,
+            augmentation=recipe.augmentation,
+            image_size=recipe.image.size,
+            phase=phase,
+            epoch=epoch,
+            share=share,
+        )
+
+    def pictures_for(self, method: Method, recipe: Recipe, *, device: torch.device, track: Track) -> TrainingPictures:
+        """What the method may see between epochs: everything but the identities, unless it is supervised."""
+        encoder = TorchEncoder(method, recipe.image, device=device, bf16=recipe.precision == "bf16")
+
+        def embed(modality: Modality) -> Embeddings[NDArray[Any]]:
+            return embed_files(encoder, list(self._of(modality).path), modality, track=track)
+
+        cameras = {modality: self._of(modality).camera.to_numpy(np.int64, copy=True) for modality in Modality}
+        return TrainingPictures(embed, cameras=cameras, labels=self.labels if recipe.supervised else None)
+
+    def validate(self, method: Method, recipe: Recipe, *, device: torch.device, track: Track) -> dict[str, float]:
+        """Infrared-to-visible search among the identities held out, all pictures against all: mAP and rank-1."""
+        encoder = TorchEncoder(method, recipe.image, device=device, bf16=recipe.precision == "bf16")
+        table = self.table[self.table.identity.isin(self.held_out)]
+        sides = {modality: table[table.modality == modality] for modality in Modality}
+        found = {m: embed_files(encoder, list(side.path), m, track=track) for m, side in sides.items()}
+        matcher = method.matcher()
+        query, gallery = found[Modality.INFRARED], found[Modality.VISIBLE]
+        scores = np.asarray(matcher.lift(query, Side.QUERY)) @ np.asarray(matcher.lift(gallery, Side.GALLERY)).T
+        ids = {modality: side.identity.to_numpy(np.int64, copy=True) for modality, side in sides.items()}
+        result = rank(scores, ids[Modality.INFRARED], ids[Modality.VISIBLE])
+        return {"mAP": 100 * float(result.mAP), "rank1": 100 * float(result.cmc[0])}
+
+    def card(self, recipe: Recipe, vireid: str) -> Card:
+        """The model card of what is trained on this data."""
+        return Card(
+            dataset=self.dataset.name,
+            dataset_kind=self.dataset.kind,
+            dataset_fingerprint=self.dataset.fingerprint,
+            licence=self.dataset.licence,
+            restricted=self.dataset.restricted,
+            protocol=self.protocol,
+            identities=tuple(sorted(int(i) for i in self.table.identity.unique())),
+            recipe=recipe.digest,
+            seed=recipe.seed,
+            vireid=vireid,
+        )
+
+    def _of(self, modality: Modality) -> pd.DataFrame:
+        return self.trained[self.trained.modality == modality]
+
+    def _pictures(self, modality: Modality, labels: NDArray[np.int64]) -> Pictures:
+        table = self._of(modality)
+        return Pictures(
+            paths=table.path.to_numpy(object),
+            labels=labels,
+            cameras=table.camera.to_numpy(np.int64, copy=True),
+            rows=table.index.to_numpy(np.int64, copy=True),
+        )
+
+
+def _hold_out(table: pd.DataFrame, share: float, seed: int) -> tuple[int, ...]:
+    """Identities seen in both modalities, `share` of them from every group that the same cameras saw."""
+    if share == 0:
+        return ()
+    seen = table.groupby("identity").agg(
+        modalities=("modality", "nunique"), cameras=("camera", lambda values: tuple(sorted(set(values))))
+    )
+    rng = np.random.default_rng([_HELD_OUT_STREAM, seed])
+    chosen: list[int] = []
+    for _, group in seen[seen.modalities == 2].groupby("cameras", sort=True):
+        members = np.sort(group.index.to_numpy())
+        chosen += [int(i) for i in rng.permutation(members)[: round(share * len(members))]]
+    if len(chosen) < 2:
+        raise UsageError(f"data.held_out={share} keeps {len(chosen)} identities out; at least 2 are needed")
+    return tuple(sorted(chosen))

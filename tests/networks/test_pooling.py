@@ -1,0 +1,49 @@
+"""Generalised-mean pooling."""
+
+import pytest
+import torch
+
+from vireid.errors import UsageError
+from vireid.networks.pooling import GeM
+
+
+@pytest.mark.parametrize("constant", [0.0, 1e-5, 0.3, 7.0])
+def test_of_a_constant(constant):
+    pooled = GeM()(torch.full((2, 3, 4, 5), constant, dtype=torch.float64))
+    assert pooled.shape == (2, 3)
+    assert torch.allclose(pooled, torch.full_like(pooled, (constant**3 + 1e-12) ** (1 / 3)), rtol=1e-12)
+
+
+def test_equals_plain_loops():
+    maps = torch.rand(2, 3, 4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    pooled = GeM(4.5)(maps)
+    for n in range(2):
+        for c in range(3):
+            values = [v**4.5 for v in maps[n, c].flatten().tolist()]
+            assert pooled[n, c].item() == pytest.approx((sum(values) / 8 + 1e-12) ** (1 / 4.5), rel=1e-12)
+
+
+def test_fixed_exponent_has_no_parameters_and_a_learnable_one_learns():
+    assert not list(GeM().parameters())
+    pool = GeM(learnable=True)
+    maps = torch.rand(2, 3, 4, 5)
+    maps[:, :, 0] = 0.0  # as a ReLU leaves them
+    assert torch.allclose(pool(maps), GeM()(maps), rtol=1e-6)
+    pool(maps).sum().backward()
+    assert torch.isfinite(pool.exponent.grad)
+    assert pool.exponent.grad != 0
+
+
+def test_gradient_is_finite_where_a_whole_map_is_zero():
+    maps = torch.zeros(1, 2, 3, 3, requires_grad=True)
+    GeM()(maps).sum().backward()
+    assert torch.isfinite(maps.grad).all()
+
+
+def test_half_precision_maps_are_pooled_in_single_precision():
+    assert GeM()(torch.ones(1, 1, 2, 2, dtype=torch.bfloat16)).dtype == torch.float32
+
+
+def test_an_exponent_that_is_not_positive_is_refused():
+    with pytest.raises(UsageError, match="must be positive"):
+        GeM(0.0)

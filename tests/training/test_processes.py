@@ -1,0 +1,58 @@
+"""Runs in processes of their own: killed without warning, and two as one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vireid.training.run import Run
+
+pytestmark = pytest.mark.slow
+Overrides = Callable[..., list[str]]
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def command(out: Path, overrides: list[str], *more: str) -> list[str]:
+    return [sys.executable, "-m", "vireid", "train", "agw-demo", *overrides, "--out", str(out), "--cpu", *more]
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(Run(out).bundle_folder / "weights.safetensors")
+
+
+def test_kill_9_in_mid_epoch_and_resume_ends_with_the_same_bits(small: Overrides, tmp_path: Path) -> None:
+    overrides = small("steps_per_epoch=40", "checkpoint_every=3", "phases.train.epochs=1")
+    subprocess.run(command(tmp_path / "whole", overrides), check=True, env=ENVIRONMENT, capture_output=True)
+    out = tmp_path / "killed"
+    process = subprocess.Popen(command(out, overrides), env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(Run(out).records()) < 11 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    steps = len(Run(out).records())
+    assert process.returncode == -signal.SIGKILL
+    assert 11 <= steps < 40, "killed while a step was in flight"
+    subprocess.run(command(out, overrides, "--resume"), check=True, env=ENVIRONMENT, capture_output=True)
+    expected, found = weights(tmp_path / "whole"), weights(out)
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert [r["loss"] for r in Run(out).records()] == [r["loss"] for r in Run(tmp_path / "whole").records()]
+
+
+def test_two_processes_train_as_one(small: Overrides, tmp_path: Path) -> None:
+    overrides = small("phases.train.optimiser.kind=sgd", "phases.train.optimiser.rate=0.05", "enhanced=true")
+    subprocess.run(command(tmp_path / "one", overrides), check=True, env=ENVIRONMENT, capture_output=True)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    two = command(tmp_path / "two", overrides)[1:]
+    subprocess.run([*launcher, *two], check=True, env=ENVIRONMENT, capture_output=True)
+    one, both = ([record["loss"] for record in Run(tmp_path / name).records()] for name in ("one", "two"))
+    assert both == pytest.approx(one, rel=1e-5)
+    for name, value in weights(tmp_path / "one").items():
+        torch.testing.assert_close(weights(tmp_path / "two")[name], value, atol=1e-5, rtol=1e-5, msg=name)
