@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from vireid.data.images import resize
 from vireid.methods.bundle import Bundle, Preprocessing
 from vireid.types import Embeddings, Modality
 
@@ -30,7 +31,7 @@ class StripeEncoder:
                 raise KeyboardInterrupt
             self.batches -= 1
         self.embedded += len(pictures)
-        vectors = np.stack([stripes(picture) for picture in pictures])
+        vectors = np.stack([stripes(resize(picture, self.preprocessing.size)) for picture in pictures])
         return Embeddings(vectors, {"plain": vectors[:, :3].copy()})
 
 

@@ -99,4 +99,7 @@ def _search(dataset: "Dataset", run: "Run") -> None:
         gallery.search(Path(query.path), modality=query.modality, top=10, encoder=encoder)
         for query in queries.itertuples()
     ]
-    write_text(run.path / "search.html", contact_sheet_html(results))
+    write_text(
+        run.path / "search.html",
+        contact_sheet_html(results, identities=[int(identity) for identity in queries.identity]),
+    )

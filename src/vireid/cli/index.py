@@ -41,7 +41,7 @@ def index(
         ["same bytes as another picture", report.duplicates],
         ["cannot be read", len(report.broken)],
     ]
-    print_table(("pictures", "number"), [row for row in rows if row[1]], title=f"{out}: {len(gallery)} pictures")
+    print_table(("pictures", "number"), [row for row in rows if row[1]], title=f"{out.name}: {len(gallery)} pictures")
     for broken in report.broken:
         say(f"cannot be read: {broken.path}: {broken.reason}")
     if report.ignored:

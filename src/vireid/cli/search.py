@@ -41,7 +41,8 @@ def search(
         [hit.rank, f"{hit.score:.4f}", hit.modality, "-" if hit.camera is None else hit.camera, hit.path]
         for hit in result.hits
     ]
-    print_table(("rank", "score", "modality", "camera", "path"), rows, title=f"{image} ({modality})")
+    if rows:
+        print_table(("rank", "score", "modality", "camera", "path"), rows, title=f"{image.name} ({modality})")
     if result.note:
         say(result.note)
     if html:

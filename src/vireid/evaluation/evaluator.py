@@ -76,7 +76,7 @@ def evaluate(
         ids = identity[trial.query], identity[trial.gallery]
         ranking, recall = _ranked(trial, scores, ids, protocol.cmc, k)
         if reranking is not None:
-            ranking = _reranked(trial, pictures, matcher, ids, protocol.cmc, reranking)
+            ranking = _reranked(trial, pictures, matcher, ids, protocol.cmc, reranking, track)
         if not ranking.valid.any():
             raise DataError(f"trial {trial.index} of {protocol.name!r}: no query has a correct picture in its gallery")
         results.append(
@@ -123,10 +123,12 @@ def _reranked(
     ids: tuple[NDArray[Any], NDArray[Any]],
     cmc: CmcKind,
     rerank: KReciprocal,
+    track: Track,
 ) -> RankingResult:
     query, gallery = trial.query, trial.gallery
     between, among, within = (
-        cosines(pictures, matcher, *sides) for sides in ((query, gallery), (query, query), (gallery, gallery))
+        cosines(pictures, matcher, *sides, track=track)
+        for sides in ((query, gallery), (query, query), (gallery, gallery))
     )
     scores = rerank(between, among, within, invalid=trial.invalid)
     return rank(scores, *ids, invalid=trial.invalid, cmc=cmc)

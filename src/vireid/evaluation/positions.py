@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vireid.errors import UsageError
 from vireid.types import CmcKind
 
-__all__ = ["GalleryIdentities", "Positions", "positions"]
+__all__ = ["GalleryIdentities", "Positions", "Scratch", "positions"]
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.floating]
@@ -23,18 +23,19 @@ BoolArray = NDArray[np.bool_]
 class GalleryIdentities:
     """The gallery's pictures by identity, arranged twice.
 
+    identities: (I,) rising.
     members: (G,) columns, one identity after the other, in gallery order inside each; `starts` and `counts` (I,).
     slots: (G,) columns, the first picture of every identity, then the second of every identity that has two, and so
     on; identities with more pictures stand first, so that slot s covers the first `widths[s]` identities.
     """
 
     def __init__(self, gallery_ids: NDArray[np.generic]) -> None:
-        self.identities, inverse, self.counts = np.unique(gallery_ids, return_inverse=True, return_counts=True)
-        self.members = np.argsort(inverse, kind="stable")
+        self.identities, owner, self.counts = np.unique(gallery_ids, return_inverse=True, return_counts=True)
+        self.members = np.argsort(owner, kind="stable")
         self.starts = np.cumsum(self.counts) - self.counts
         standing = np.empty(len(self.counts), np.int64)
         standing[np.argsort(-self.counts, kind="stable")] = np.arange(len(self.counts))
-        identity = inverse[self.members]
+        identity = owner[self.members]
         slot = np.arange(len(identity)) - self.starts[identity]
         self.slots = self.members[np.lexsort((standing[identity], slot))]
         self.widths = np.bincount(slot)
@@ -192,24 +193,21 @@ class _Block:
         self, row: IntArray, column: IntArray, tied: BoolArray, gallery: GalleryIdentities
     ) -> IntArray:
         """(P,) number of identities with a picture before `column[i]`, the first correct one of `row[i]`."""
-        if 2 * len(row) < len(self._scores):
-            scores, invalid, at = self._scores[row], None if self._invalid is None else self._invalid[row], slice(None)
-        else:  # computing what nobody asked for is cheaper than copying most rows
-            scores, invalid, at = self._scores, self._invalid, row
-        value = np.zeros((len(scores), 1), scores.dtype)
-        value[at, 0] = self._scores[row, column]
-        before = np.greater(scores, value, out=self._scratch.before[: len(scores)])
-        if invalid is not None:
-            np.greater(before, invalid, out=before)  # before and not invalid
+        count = len(self._scores)
+        value = np.full((count, 1), np.inf, self._scores.dtype)  # nothing is before what nobody asked for
+        value[row, 0] = self._scores[row, column]
+        before = np.greater(self._scores, value, out=self._scratch.before[:count])
+        if self._invalid is not None:
+            np.greater(before, self._invalid, out=before)  # before and not invalid
         if tied.any():
-            before[row[tied] if at is row else tied] = self._before(row[tied], column[tied])
-        before = before.take(gallery.slots, axis=1, out=self._scratch.slots[: len(scores)], mode="clip")
+            before[row[tied]] = self._before(row[tied], column[tied])
+        before = before.take(gallery.slots, axis=1, out=self._scratch.slots[:count], mode="clip")
         begin = gallery.widths[0]
         seen = before[:, :begin]
         for width in gallery.widths[1:]:
             seen[:, :width] |= before[:, begin : begin + width]
             begin += width
-        return np.asarray(np.count_nonzero(seen, axis=1))[at]
+        return np.asarray(np.count_nonzero(seen, axis=1))[row]
 
 
 _CACHED = 1 << 16  # scores that a processor's cache holds

@@ -56,14 +56,14 @@ def rank(
     Args:
         scores: (Q, G), higher is better; equal scores stand in gallery order. Whole numbers become float64.
         query_ids: (Q,) and gallery_ids: (G,) identities.
-        invalid: (Q, G) bool, pairs that do not count: they are taken out of the query's gallery.
+        invalid: (Q, G) bool, pairs that do not count: they are taken out of the query's gallery, whatever their score.
         cmc: `image` counts positions among pictures, `identity` among identities, each at its best picture.
 
     Returns:
         Tensors if `scores` is one (on its device), else NumPy arrays.
 
     Raises:
-        UsageError: shapes that do not fit, an unknown `cmc`, or a score that is not a number.
+        UsageError: shapes that do not fit, an unknown `cmc`, or a permitted pair's score that is not a number.
     """
     kind = CmcKind(choose(str(cmc), list(CmcKind), "cmc"))
     values, forbidden = _checked(scores, query_ids, gallery_ids, invalid)

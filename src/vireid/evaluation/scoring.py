@@ -79,28 +79,24 @@ class _Pairs:
     def __init__(
         self, pictures: Pictures, trials: Sequence[Trial], tile: Tile, *, track: Track, description: str
     ) -> None:
-        self.pictures, self._tile = pictures, tile
+        self.pictures, self._tile, self._track, self._description = pictures, tile, track, description
         distinct = len(pictures.queries) * len(pictures.gallery)
         asked = sum(len(trial.query) * len(trial.gallery) for trial in trials)
         self.table: FloatArray | None = None
         if distinct <= min(asked, _TABLE):
-            starts = track(range(0, len(pictures.queries), _TILE), description=description)
-            parts = [self._compute(pictures.queries[start : start + _TILE], pictures.gallery) for start in starts]
-            self.table = np.concatenate(parts)
+            self.table = self._compute(pictures.queries, pictures.gallery)
 
     def of(self, query: IntArray, gallery: IntArray) -> FloatArray:
         """(Q, G) scores."""
         if self.table is None:
-            return np.concatenate(
-                [self._compute(query[start : start + _TILE], gallery) for start in range(0, len(query), _TILE)]
-            )
+            return self._compute(query, gallery)
         columns = np.searchsorted(self.pictures.gallery, gallery)
         if np.array_equal(query, self.pictures.queries):
             return self.table.take(columns, axis=1)
         return self.table[np.searchsorted(self.pictures.queries, query)[:, None], columns]
 
     def _compute(self, query: IntArray, gallery: IntArray) -> FloatArray:
-        return tiled(self._tile, self.pictures, query, gallery)
+        return tiled(self._tile, self.pictures, query, gallery, track=self._track, description=self._description)
 
 
 class Scores(ABC):
@@ -125,7 +121,7 @@ class CascadeScores(Scores):
     """The lift's products choose K candidates a query; these alone are scored, and all others follow them."""
 
     def __init__(self, pictures: Pictures, matcher: Matcher, trials: Sequence[Trial], k: int, *, track: Track) -> None:
-        self._pictures, self._matcher, self._k = pictures, matcher, k
+        self._pictures, self._matcher, self._k, self._track = pictures, matcher, k, track
         self._first = _Pairs(pictures, trials, _lifted(matcher), track=track, description="first stage")
         table = self._first.table
         self._known = None if table is None else np.full(table.shape, np.nan)
@@ -150,7 +146,8 @@ class CascadeScores(Scores):
         order = np.argsort(counts, kind="stable")
         order = order[counts[order] > 0]
         step = max(1, _PAIRS // candidates.shape[1])
-        for start in range(0, len(order), step):
+        starts = range(0, len(order), step)
+        for start in self._track(starts, description="rescoring", total=len(starts)):
             part = order[start : start + step]
             slots = np.argsort(~wanted[part], axis=1, kind="stable")[:, : counts[part[-1]]]
             # What pads narrower rows is a candidate too, or, where there are too few, any picture.
@@ -174,7 +171,7 @@ class CascadeScores(Scores):
         return found
 
 
-def cosines(pictures: Pictures, matcher: Matcher, query: IntArray, gallery: IntArray) -> FloatArray:
+def cosines(pictures: Pictures, matcher: Matcher, query: IntArray, gallery: IntArray, *, track: Track) -> FloatArray:
     """(Q, G) products of lifts that are unit vectors, the same for a query as for a gallery picture.
 
     Raises:
@@ -188,17 +185,22 @@ def cosines(pictures: Pictures, matcher: Matcher, query: IntArray, gallery: IntA
             f"re-ranking compares unit vectors by their cosine, which matcher {matcher.name!r} does not; "
             f"evaluate it without re-ranking"
         )
-    return tiled(_lifted(matcher), pictures, query, gallery)
+    return tiled(_lifted(matcher), pictures, query, gallery, track=track, description="cosines")
 
 
-def tiled(tile: Tile, pictures: Pictures, query: IntArray, gallery: IntArray) -> FloatArray:
+def tiled(
+    tile: Tile, pictures: Pictures, query: IntArray, gallery: IntArray, *, track: Track, description: str
+) -> FloatArray:
     """(Q, G) scores, computed tile by tile."""
-    columns = []
-    for start in range(0, len(gallery), _TILE):
-        side = pictures.of(gallery[start : start + _TILE])
-        rows = [tile(pictures.of(query[at : at + _TILE]), side) for at in range(0, len(query), _TILE)]
-        columns.append(np.concatenate([to_numpy(row) for row in rows]))
-    return np.concatenate(columns, axis=1)
+    corners = [(row, column) for column in range(0, len(gallery), _TILE) for row in range(0, len(query), _TILE)]
+    scores: FloatArray | None = None
+    for row, column in track(corners, description=description, total=len(corners)):
+        part = query[row : row + _TILE], gallery[column : column + _TILE]
+        found = to_numpy(tile(pictures.of(part[0]), pictures.of(part[1])))
+        if scores is None:
+            scores = np.empty((len(query), len(gallery)), found.dtype)
+        scores[row : row + _TILE, column : column + _TILE] = found
+    return np.empty((len(query), len(gallery)), np.float32) if scores is None else scores
 
 
 def _lifted(matcher: Matcher) -> Tile:
@@ -215,7 +217,7 @@ def _composed(first: FloatArray, candidates: IntArray, rescored: FloatArray) -> 
     kinds of score never meet. candidates: (Q, K) rising along rows, which settles equal scores by gallery order; -1:
     none.
     """
-    count, k = candidates.shape
+    k = candidates.shape[1]
     ranked = np.take_along_axis(candidates, np.argsort(-rescored, axis=1, kind="stable"), axis=1)
     composed = first.astype(np.float64)
     base = np.abs(composed).max(axis=1, keepdims=True)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Generator, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vireid.data.ahead import ahead
 from vireid.data.images import read_image, resize
 from vireid.errors import ImageError
 
 __all__ = ["ReadPicture", "decode", "read_ahead"]
-
-_THREADS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +35,7 @@ def read_ahead(
     rows: Sequence[Mapping[str, Any]], *, known: Set[str], size: tuple[int, int], depth: int = 128
 ) -> Generator[ReadPicture]:
     """The pictures of `rows` in order, read up to `depth` ahead so that memory stays bounded."""
-    with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        waiting = iter(rows)
-        pending = deque(pool.submit(_read, row, known, size) for row in islice(waiting, depth))
-        try:
-            while pending:
-                yield pending.popleft().result()
-                pending.extend(pool.submit(_read, row, known, size) for row in islice(waiting, 1))
-        finally:
-            for future in pending:
-                future.cancel()
+    return ahead(lambda row: _read(row, known, size), rows, depth=depth)
 
 
 def decode(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vireid.errors import UsageError
 
-__all__ = ["Array", "concatenate", "index_array", "is_tensor", "product", "same_kind", "to_numpy"]
+__all__ = ["Array", "concatenate", "is_tensor", "product", "same_kind", "to_numpy"]
 
 Array: TypeAlias = Any
 """A NumPy array or a torch tensor."""
@@ -40,11 +40,6 @@ def same_kind(value: NDArray[Any], like: Any) -> Array:
     if not is_tensor(like):
         return value
     return sys.modules["torch"].from_numpy(np.ascontiguousarray(value)).to(like.device)
-
-
-def index_array(value: NDArray[np.int64], like: Any) -> Array:
-    """Row indices as `like` can be indexed with."""
-    return same_kind(value, like)
 
 
 def concatenate(parts: Sequence[Array]) -> Array:

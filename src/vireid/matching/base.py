@@ -37,7 +37,7 @@ class Matcher(ABC):
         if len(candidates) != len(query):
             raise UsageError(f"candidates has {len(candidates)} rows for {len(query)} queries; give one row per query")
         if len(query) == 0:
-            return self.score(query, gallery[:0])
+            return self.score(query, gallery[:0]).reshape(0, candidates.shape[1])
         return concatenate([self.score(query[i : i + 1], gallery[candidates[i]]) for i in range(len(query))])
 
 

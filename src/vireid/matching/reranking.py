@@ -162,7 +162,7 @@ class _Cosines:
         return result
 
     def _columns(self, start: int, stop: int) -> tuple[FloatArray, NDArray[np.bool_] | None]:
-        """Columns start..stop of the N x N matrix as rows (all queries or all gallery), and which pairs are left out."""
+        """Columns start..stop of the N x N matrix as rows (of one side), and which pairs are left out."""
         if stop <= self.queries:
             block = np.concatenate([self.query_query[:, start:stop].T, self.query_gallery[start:stop]], axis=1)
             hidden = None if self.invalid is None else self.invalid[start:stop]
@@ -265,4 +265,5 @@ def _shared(query: Any, gallery: Any) -> NDArray[np.float64]:
     row = np.repeat(np.arange(rows, dtype=np.int64), np.diff(query.indptr))
     cell = np.repeat(row * size, lengths) + gallery.indices[taken]
     smaller = np.minimum(np.repeat(query.data, lengths), gallery.data[taken])
-    return np.bincount(cell, weights=smaller, minlength=rows * size).reshape(rows, size)
+    sums = np.asarray(np.bincount(cell, weights=smaller, minlength=rows * size), np.float64)
+    return sums.reshape(rows, size)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vireid.data.ahead import ahead
 from vireid.data.images import read_image, resize
 from vireid.data.transforms import normalise
 from vireid.errors import UsageError
@@ -20,8 +20,6 @@ from vireid.types import Embeddings, Modality, Track, untracked
 __all__ = ["Encoder", "TorchEncoder", "embed_files", "open_encoder"]
 
 Picture = NDArray[np.uint8]
-ItemT = TypeVar("ItemT")
-ResultT = TypeVar("ResultT")
 
 
 class Encoder(Protocol):
@@ -87,18 +85,7 @@ def embed_files(
     chunks = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
     parts = [
         encoder.embed(pictures, modality)
-        for pictures in track(_ahead(read, chunks), description=f"embedding {modality}", total=len(chunks))
+        for pictures in track(ahead(read, chunks, depth=3), description=f"embedding {modality}", total=len(chunks))
     ]
     names = parts[0].arrays()
     return Embeddings.from_arrays({name: np.concatenate([part.arrays()[name] for part in parts]) for name in names})
-
-
-def _ahead(work: Callable[[ItemT], ResultT], items: Sequence[ItemT], *, depth: int = 3) -> Iterator[ResultT]:
-    """Results of `work` in order, computed up to `depth` items ahead so that memory stays bounded."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        pending = [pool.submit(work, item) for item in items[:depth]]
-        for place in range(len(items)):
-            result = pending.pop(0).result()
-            if place + depth < len(items):
-                pending.append(pool.submit(work, items[place + depth]))
-            yield result

@@ -53,7 +53,8 @@ class TrainingData:
         kept = table[~table.identity.isin(held_out)]
         classes = {identity: number for number, identity in enumerate(sorted(kept.identity.unique()))}
         of = {
-            modality: kept.identity[kept.modality == modality].map(classes).to_numpy(np.int64, copy=True) for modality in Modality
+            modality: kept.identity[kept.modality == modality].map(classes).to_numpy(np.int64, copy=True)
+            for modality in Modality
         }
         return cls(
             dataset=dataset, protocol=protocol, table=table, held_out=held_out, labels=Labels(of=of, paired=True)

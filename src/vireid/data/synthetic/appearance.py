@@ -1,7 +1,6 @@
 """What the surface of a person looks like before light falls on it: reflectance, gloss, folds, patterns, warmth."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,22 +11,15 @@ from vireid.data.synthetic.garments import Garment, Ink
 from vireid.data.synthetic.noise import TILE, folds
 from vireid.data.synthetic.people import Person, Plain
 from vireid.data.synthetic.render import Hits
+from vireid.data.synthetic.spectrum import Spectrum
 
-__all__ = ["Spectrum", "Surface", "surface"]
+__all__ = ["Surface", "surface"]
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 GLOSS = {"cotton": 0.02, "polyester": 0.10, "denim": 0.01, "wool": 0.0, "nylon": 0.22, "leather": 0.34}
 FOLD = {"cotton": 0.085, "polyester": 0.065, "denim": 0.06, "wool": 0.04, "nylon": 0.06, "leather": 0.08}
-
-
-class Spectrum(StrEnum):
-    """Which light a surface is asked about."""
-
-    VISIBLE = "visible"
-    NEAR = "near infrared"
-    THERMAL = "thermal"
 
 
 @dataclass(frozen=True)

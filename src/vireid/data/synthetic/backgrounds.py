@@ -5,9 +5,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vireid.data.synthetic.appearance import Spectrum
 from vireid.data.synthetic.noise import smooth
 from vireid.data.synthetic.seeds import Purpose, stream
+from vireid.data.synthetic.spectrum import Spectrum
 
 __all__ = ["PLAY", "panorama"]
 

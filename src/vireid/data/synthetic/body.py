@@ -4,7 +4,7 @@ Body coordinates in metres: x to the person's left, y up from the ground, z forw
 into the camera.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from math import cos, pi, sin
 
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from vireid.data.synthetic.people import Person
 
-__all__ = ["Carried", "Part", "Pose", "Solids", "build"]
+__all__ = ["HOODED", "STATURE", "Carried", "Form", "Part", "Pose", "Solids", "build"]
 
 STATURE = 1.72
+HOODED = ("coat", "jacket", "hoodie")
+"""Garments with a hood."""
 Point = tuple[float, float, float]
 
 
@@ -128,7 +130,8 @@ class _Figure:
 
     def __init__(self, person: Person, pose: Pose, carried: Carried) -> None:
         shape = person.shape
-        self.person, self.pose, self.carried, self.code = person, pose, carried, person.code
+        hooded = carried.hood_up and person.code.upper in HOODED
+        self.person, self.pose, self.carried, self.code = person, pose, replace(carried, hood_up=hooded), person.code
         self.solids = Solids()
         self.h = STATURE * shape.height
         self.girth = shape.girth
@@ -181,7 +184,7 @@ class _Figure:
         loose = {"coat": 1.12, "jacket": 1.10, "hoodie": 1.06, "shirt": 0.98, "vest": 1.12}[code.upper]
         chest, waist, hips = self.shoulder_w * 0.84 * loose, self.hip_w * 0.92 * loose * g, self.hip_w * 1.04 * loose
         flat = 0.72
-        add.ball(Part.LOWER, self.spine(0.02), (self.hip_w * 1.0, 0.055 * h, self.hip_w * 0.72))
+        add.ball(Part.LOWER, self.spine(0.01), (self.hip_w * 0.94, 0.055 * h, self.hip_w * 0.64))
         add.cone(Part.UPPER, self.spine(0.74), self.spine(0.36), chest, waist, flat=flat)
         add.cone(Part.UPPER, self.spine(0.365), self.spine(-0.06), waist, hips, flat=flat * 1.03)
         add.ball(Part.UPPER, self.spine(0.74), (chest * 1.01, 0.068 * h, chest * flat * 1.01))
@@ -196,7 +199,7 @@ class _Figure:
         if code.lower == "skirt":
             low = (0.0, self.hip_y - 0.235 * h, 0.0)
             add.cone(Part.LOWER, self.spine(0.05), low, self.hip_w * 1.03, self.hip_w * 1.42, flat=0.9)
-        if code.upper in ("hoodie", "jacket") and not self.carried.hood_up:
+        if code.upper == "hoodie" and not self.carried.hood_up:
             add.ball(Part.HOOD, self.spine(1.0, z=-0.035 * h), (0.055 * h, 0.03 * h, 0.035 * h))
         add.cone(Part.SKIN, self.spine(0.98), self.spine(1.22, z=0.008 * h), 0.034 * h * g, 0.031 * h * g)
 

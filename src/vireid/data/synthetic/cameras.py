@@ -5,9 +5,9 @@ from math import pi, radians
 
 import numpy as np
 
-from vireid.data.synthetic.appearance import Spectrum
 from vireid.data.synthetic.knockouts import Knockouts
 from vireid.data.synthetic.seeds import Purpose, stream
+from vireid.data.synthetic.spectrum import Spectrum
 from vireid.types import Modality
 
 __all__ = ["Camera", "Headings", "Mount", "Sensor", "draw_camera"]
@@ -98,17 +98,17 @@ def draw_camera(seed: int, mount: Mount, knockouts: Knockouts) -> Camera:
 
 
 def _visible(rng: np.random.Generator, *, outdoor: bool) -> Sensor:
-    warm = float(rng.normal(0, 0.10))
-    tint = float(rng.normal(0, 0.05))
+    warm = float(rng.normal(0, 0.06))
+    tint = float(rng.normal(0, 0.03))
     azimuth = float(rng.uniform(-1.9, 1.9))
     rise = radians(float(rng.uniform(30, 60)))
     lamp = (np.sin(azimuth) * np.cos(rise), np.sin(rise), np.cos(azimuth) * np.cos(rise))
     return Sensor(
         gains=(1 + warm, 1 + tint, 1 - warm),
         lift=float(rng.uniform(0.0, 0.07)),
-        exposure=float(rng.uniform(0.75, 1.15)),
-        gamma=float(rng.uniform(0.8, 1.2)),
-        saturation=float(rng.uniform(0.6, 1.1)),
+        exposure=float(rng.uniform(0.85, 1.12)),
+        gamma=float(rng.uniform(0.88, 1.14)),
+        saturation=float(rng.uniform(0.75, 1.05)),
         blur=float(rng.uniform(0.002, 0.0045)),
         noise=float(rng.uniform(0.010, 0.026)),
         ambient=0.62 if outdoor else 0.78,
@@ -124,7 +124,7 @@ def _near(rng: np.random.Generator) -> Sensor:
     return Sensor(
         gains=(1.0, 1.0, 1.0),
         lift=float(rng.uniform(0.0, 0.08)),
-        exposure=float(rng.uniform(0.85, 1.45)),
+        exposure=float(rng.uniform(0.7, 1.15)),
         gamma=float(rng.uniform(0.7, 1.15)),
         saturation=1.0,
         blur=float(rng.uniform(0.003, 0.0065)),

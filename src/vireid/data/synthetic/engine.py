@@ -3,12 +3,13 @@
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -161,7 +162,7 @@ def _rendered(settings: Settings, out: Path, missing: Sequence[int], workers: in
         for index in missing:
             yield from _render(settings, out, [index])
         return
-    pool = ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn"), initializer=_leave_interrupts)
+    pool = ProcessPoolExecutor(max_workers=workers, mp_context=get_context("spawn"), initializer=_serve)
     try:
         waiting = [pool.submit(_render, settings, out, chunk) for chunk in chunks]
         for done in as_completed(waiting):
@@ -170,9 +171,17 @@ def _rendered(settings: Settings, out: Path, missing: Sequence[int], workers: in
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    # Ctrl-C reaches every process of the terminal; the first one stops the others after their pictures.
+def _serve() -> None:
+    """Set up a worker: it leaves Ctrl-C to the first process, and ends when that one does, however that came about."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _render(settings: Settings, out: Path, numbers: Sequence[int]) -> Sequence[int]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vireid.data.synthetic.body import HOODED
 from vireid.data.synthetic.cameras import Camera
 from vireid.data.synthetic.knockouts import Knockouts
 from vireid.data.synthetic.people import Person
@@ -71,7 +72,7 @@ def _nuisance(frame: Frame, person: Person) -> dict[str, Any]:
         "heading": turn,
         "phase": frame.pose.phase % (2 * np.pi),
         "coat_open": frame.carried.coat_open,
-        "hood_up": frame.carried.hood_up,
+        "hood_up": frame.carried.hood_up and person.code.upper in HOODED,
         "bag_swapped": frame.carried.bag_swapped,
         "shift_row": frame.shift[1],
         "shift_column": frame.shift[0],

@@ -41,7 +41,7 @@ def is_private(family: int) -> bool:
 def profile(family: int) -> Floats:
     """(16,) weave of one period of a stripe or check, in [0, 1]: bars whose number and widths mark the family."""
     rng = stream(0, Purpose.ASSET, 1, family)
-    bars = int(rng.integers(1, 4))
+    bars = int(rng.integers(2, 5))
     edges = np.sort(rng.choice(np.arange(1, PROFILE), size=2 * bars - 1, replace=False))
     cells = np.searchsorted(edges, np.arange(PROFILE), side="right") % 2
     heights = rng.uniform(0.55, 1.0, size=PROFILE)[edges.searchsorted(np.arange(PROFILE), side="right") % PROFILE]

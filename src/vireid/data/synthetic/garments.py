@@ -47,6 +47,9 @@ PRETRAIN_COLOURS: tuple[Rgb, ...] = (
 CHANNEL_CORRELATION = (0.40, 0.25, 0.10)
 """Wanted correlations of R, G and B with the near-infrared tone."""
 
+TILT = 1.18
+"""Makes up for what patterns, which ask for colours of their own, take from those correlations."""
+
 TONE_MEAN, TONE_SPREAD = 0.45, 0.25
 
 TECHNOLOGIES = {"dye": 0.3, "pigment": 0.6, "plastisol": 0.9}
@@ -157,12 +160,13 @@ def _leanings(palette: tuple[Rgb, ...]) -> tuple[Floats, Floats]:
     wanted correlations solve one linear system. No other law of the same correlations ties hue to tone less.
     """
     colours = np.array(palette)
-    weights = np.arange(1, len(palette) + 1, dtype=np.float64) ** -1.0
+    steepness = 0.3 if palette is PRETRAIN_COLOURS else 1.0
+    weights = np.arange(1, len(palette) + 1, dtype=np.float64) ** -steepness
     weights /= weights.sum()
     centred = colours - weights @ colours
     covariance = (centred * weights[:, None]).T @ centred
     jitter = np.eye(3) * 0.03**2
-    wanted = np.array(CHANNEL_CORRELATION) * np.sqrt(np.diag(covariance + jitter))
+    wanted = TILT * np.array(CHANNEL_CORRELATION) * np.sqrt(np.diag(covariance + jitter))
     return weights, centred @ np.linalg.solve(covariance + jitter, wanted)
 
 

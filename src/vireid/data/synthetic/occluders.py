@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vireid.data.synthetic.appearance import Spectrum
 from vireid.data.synthetic.noise import smooth
 from vireid.data.synthetic.seeds import Purpose, stream
 from vireid.data.synthetic.sightings import Frame, Occluder
+from vireid.data.synthetic.spectrum import Spectrum
 
 __all__ = ["occlude"]
 

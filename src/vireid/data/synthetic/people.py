@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vireid.data.synthetic.factors import FACTORS, TONES, Code, CodeLaw, code_law
+from vireid.data.synthetic.factors import FACTORS, FINISHES, TONES, Code, CodeLaw, code_law
 from vireid.data.synthetic.garments import (
     Garment,
     Rgb,
@@ -129,7 +129,11 @@ def _fresh_codes(law: CodeLaw, taken: set[Code], rng: np.random.Generator, count
 def _twins(
     group: Group, number: int, law: CodeLaw, taken: set[Code], rng: np.random.Generator, knockouts: Knockouts
 ) -> list[Person]:
-    factors = [name for name in TWIN_FACTORS if len(FACTORS[name]) >= group.size]
+    # Near-twins of unlike finish must differ in near-infrared tone, of which there are fewer than finishes.
+    room = {
+        name: min(len(values), len(TONES)) if values is FINISHES else len(values) for name, values in FACTORS.items()
+    }
+    factors = [name for name in TWIN_FACTORS if room[name] >= group.size]
     while True:
         factor = factors[int(rng.integers(len(factors)))]
         base = law.draw(rng)

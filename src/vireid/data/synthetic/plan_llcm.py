@@ -3,13 +3,13 @@
 import numpy as np
 
 from vireid.data.counts import official_pictures
-from vireid.data.synthetic.appearance import Spectrum
 from vireid.data.synthetic.cameras import Mount
 from vireid.data.synthetic.families import TEST, TRAIN
 from vireid.data.synthetic.people import Group, twin_groups
 from vireid.data.synthetic.plan import Plan, Shot
 from vireid.data.synthetic.presets import Preset
 from vireid.data.synthetic.seeds import Purpose, stream
+from vireid.data.synthetic.spectrum import Spectrum
 
 __all__ = ["plan_llcm"]
 

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vireid.data.synthetic.appearance import Spectrum
 from vireid.data.synthetic.cameras import Mount
 from vireid.data.synthetic.engine import SynthesisReport, produce
 from vireid.data.synthetic.families import PRETRAIN
@@ -14,6 +13,7 @@ from vireid.data.synthetic.knockouts import NOTHING_OUT, Knockouts
 from vireid.data.synthetic.people import Group
 from vireid.data.synthetic.plan import Plan, Shot
 from vireid.data.synthetic.seeds import Purpose, stream
+from vireid.data.synthetic.spectrum import Spectrum
 from vireid.errors import UsageError
 from vireid.types import Track, untracked
 
@@ -22,6 +22,9 @@ __all__ = ["PretrainingSettings", "synthesize_pretraining"]
 WALKS = ("towards", "across", "away", "mixed")
 FIRST_PLACE = 101
 CAMERAS = 12
+VARIETY = 4096
+"""The code has bits for at least so many people: start weights should know more kinds of clothes than one test has."""
+
 SEEN_BY = 4
 """Cameras per identity."""
 MOUNTS = tuple(
@@ -77,7 +80,7 @@ class PretrainingSettings:
                 )
         return Plan(
             groups=[Group(block=PRETRAIN, size=1)] * self.identities,
-            test_identities=self.identities,
+            test_identities=max(self.identities, VARIETY),
             mounts=MOUNTS,
             shots=shots,
             texts={"manifest.csv": _manifest(shots)},

@@ -15,7 +15,9 @@ from vireid.types import Modality
 
 __all__ = ["Frame", "Occluder", "Walk", "draw_frame", "draw_walk"]
 
-CARRIED_CHANGE = 0.15
+CARRIED_CHANGE = (0.07, 0.07, 0.04)
+"""Chances that, in a sighting, the coat is open, the hood up, the bag on the other side; at most one of them."""
+
 LOWER_OCCLUDED, UPPER_OCCLUDED = 0.30, 0.08
 SHIFT_SPREAD = 0.07
 """Standard deviation of a box's vertical shift, as a share of the crop's height."""
@@ -75,7 +77,7 @@ def draw_walk(seed: int, camera: Camera, person: int) -> Walk:
     rng = stream(seed, Purpose.PATH, camera.mount.place, person)
     weights = np.array([weight for weight, _, _ in camera.headings])
     _, mean, spread = camera.headings[int(rng.choice(len(weights), p=weights / weights.sum()))]
-    change = int(rng.integers(3)) if rng.random() < CARRIED_CHANGE else -1
+    change = int(np.searchsorted(np.cumsum(CARRIED_CHANGE), rng.random()))
     return Walk(
         heading=mean + float(rng.normal(0, spread)),
         drift=float(rng.normal(0, 0.15)),

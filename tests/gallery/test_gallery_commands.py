@@ -1,0 +1,101 @@
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vireid.cli import main
+from vireid.methods.bundle import Bundle
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], make_encoder: Any) -> Run:
+    """Run `vireid ...` with the encoder that needs no torch: exit code, standard output, standard error."""
+    monkeypatch.setattr("vireid.gallery.gallery._open_encoder", lambda bundle: make_encoder())
+    monkeypatch.setenv("COLUMNS", "1000")
+
+    def command(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vireid", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        output = capsys.readouterr()
+        return int(left.value.code or 0), output.out, output.err
+
+    return command
+
+
+def test_own_pictures_in_two_commands(tmp_path: Path, bundle: Bundle, run: Run, make_pictures: Any) -> None:
+    paths = make_pictures(tmp_path / "crops", 6)
+    (tmp_path / "crops/broken.jpg").write_bytes(b"x")
+    (tmp_path / "crops/notes.txt").write_text("x")
+    gallery, sheet = tmp_path / "g", tmp_path / "out/sheet.html"
+    code, out, err = run(
+        "index", tmp_path / "crops", "--modality", "visible", "--camera", 4, "--bundle", bundle.path, "--out", gallery
+    )
+    assert code == 0
+    assert "g: 6 pictures" in out
+    assert f"cannot be read: {tmp_path / 'crops/broken.jpg'}: not a readable" in err
+    assert "not pictures, ignored: 1 .txt" in err
+    code, out, err = run(
+        "search", paths[2], "--modality", "infrared", "--gallery", gallery, "--top", 3, "--html", sheet
+    )
+    assert code == 0
+    assert str(paths[2]) in out
+    assert "1.0000" in out
+    assert sheet.read_text().count("<img") == 4
+
+
+def test_machines_get_json(tmp_path: Path, bundle: Bundle, run: Run, make_pictures: Any) -> None:
+    paths = make_pictures(tmp_path / "crops", 6)
+    index = ("index", tmp_path / "crops", "--modality", "visible", "--bundle", bundle.path, "--out", tmp_path / "g")
+    assert json.loads(run(*index, "--camera", 4, "--json")[1])["added"] == 6
+    assert json.loads(run(*index, "--json")[1])["unchanged"] == 6
+    search = ("search", paths[2], "--modality", "infrared", "--gallery", tmp_path / "g", "--json")
+    found = json.loads(run(*search, "--filter", "camera=4", "--filter", "camera=5")[1])
+    assert found["searched"] == ["visible"]
+    assert len(found["hits"]) == 6
+    best = found["hits"][0]
+    assert (best["rank"], best["path"], best["camera"], best["metadata"]) == (1, str(paths[2]), 4, {})
+    assert json.loads(run(*search, "--filter", "camera=5")[1])["hits"] == []
+
+
+def test_mistakes_are_messages_and_exit_codes(
+    tmp_path: Path, bundle: Bundle, other_bundle: Bundle, run: Run, make_pictures: Any
+) -> None:
+    query = make_pictures(tmp_path / "crops", 2)[0]
+    index = ("index", tmp_path / "crops", "--out", tmp_path / "g", "--bundle")
+    search = ("search", query, "--gallery", tmp_path / "g", "--modality")
+    assert run(*search, "infrared")[::2] == (
+        1,
+        f"vireid: there is no gallery at {tmp_path / 'g'} (no gallery.json); make one with `vireid index`\n",
+    )
+    assert run(*index, bundle.path)[0] == 2
+    assert run(*index, bundle.path, "--modality", "visible")[0] == 0
+    for words, code, message in (
+        ((*index, bundle.path, "--modality", "visibl"), 2, "did you mean 'visible'"),
+        ((*index, other_bundle.path, "--modality", "visible"), 1, "vireid index"),
+        ((*search, "thermal"), 2, "unknown modality 'thermal'"),
+        ((*search, "infrared", "--filter", "camera"), 2, "not of the form column=value"),
+        ((*search, "infrared", "--filter", "camra=1"), 2, "did you mean 'camera'"),
+        ((*search, "infrared", "--bundle", other_bundle.path), 1, "was built with model"),
+    ):
+        left, out, err = run(*words)
+        assert (left, out) == (code, "")
+        assert message in err
+
+
+def test_ctrl_c_says_how_to_go_on(
+    tmp_path: Path, bundle: Bundle, run: Run, make_pictures: Any, make_encoder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_pictures(tmp_path / "crops", 70)
+    monkeypatch.setattr("vireid.gallery.gallery._open_encoder", lambda bundle: make_encoder(batches=1))
+    index = ("index", tmp_path / "crops", "--modality", "visible", "--bundle", bundle.path, "--out", tmp_path / "g")
+    code, _, err = run(*index)
+    assert code == 130
+    assert "the same command goes on from there" in err
+    again = json.loads(run(*index, "--json")[1])
+    assert (again["unchanged"], again["added"]) == (64, 6)
