@@ -14,7 +14,8 @@ VireidError
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 __all__ = [
     "BundleError",
@@ -29,6 +30,7 @@ __all__ = [
     "VireidError",
     "WeightsError",
     "choose",
+    "training_packages",
 ]
 
 
@@ -91,3 +93,14 @@ def choose(value: str, allowed: Iterable[str], what: str) -> str:
     near = difflib.get_close_matches(value, options, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise UsageError(f"unknown {what} {value!r}{hint} (allowed: {', '.join(options)})")
+
+
+@contextmanager
+def training_packages() -> Iterator[None]:
+    """Turn the failed import of a package of the extra `train` into a `MissingExtraError`."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in {"accelerate", "tensorboard", "timm", "torch", "torchvision"}:
+            raise
+        raise MissingExtraError(error.name, "train") from error

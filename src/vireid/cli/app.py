@@ -5,7 +5,7 @@ import sys
 import typer
 
 from vireid.cli import data, demo, evaluate, index, methods, pretrain, recipes, search, train
-from vireid.errors import UsageError, VireidError
+from vireid.errors import UsageError, VireidError, training_packages
 
 __all__ = ["app", "main"]
 
@@ -31,7 +31,8 @@ app.add_typer(recipes.app, name="recipes")
 def main() -> None:
     """Run the command line; exit code 2 for a wrong use, 1 for anything else that went wrong, 130 for Ctrl-C."""
     try:
-        app()
+        with training_packages():
+            app()
     except VireidError as error:
         sys.stderr.write(f"vireid: {error}\n")
         sys.exit(2 if isinstance(error, UsageError) else 1)

@@ -16,21 +16,36 @@ def synthesize(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
     layout: Annotated[str, typer.Option(help="sysu, regdb or llcm.")] = "sysu",
     preset: Annotated[str, typer.Option(help="Size of the set.")] = "demo",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes other people.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = 2,
+    knockout: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Take a cause out, for example finish_map=permuted; may be repeated."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Render people who do not exist, in the official layout of a data set; a stopped rendering goes on.
 
     Example: vireid data synthesize data/sysu-demo --layout sysu --preset demo --seed 0
     """
+    from vireid.data.synthetic import Knockouts
     from vireid.data.synthetic import synthesize as render
+    from vireid.options import parse
 
-    report = render(out, layout=layout, preset=preset, seed=seed, workers=workers, track=track)
+    chosen = parse(Knockouts, dict(_pair(text) for text in knockout or []), where="--knockout")
+    report = render(out, layout=layout, preset=preset, seed=seed, workers=workers, knockouts=chosen, track=track)
     if as_json:
-        print_json(asdict(report))
+        print_json({**asdict(report), "root": str(out)})
     else:
         say(f"{report.images} pictures in {out} ({report.seconds:.0f} s)")
+
+
+def _pair(text: str) -> tuple[str, object]:
+    """NAME=VALUE, the value read as YAML; NAME alone is NAME=true."""
+    import yaml
+
+    name, equals, value = text.partition("=")
+    return name, yaml.safe_load(value) if equals else True
 
 
 @app.command("show")

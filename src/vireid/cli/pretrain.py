@@ -16,7 +16,7 @@ def pretrain(
     out: Annotated[Path | None, typer.Option(help="File to write (default: one in the user's cache).")] = None,
     identities: Annotated[int, typer.Option(min=8, help="Rendered people to learn from.")] = 400,
     images: Annotated[int, typer.Option(min=2, help="Pictures of each.")] = 12,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed makes other people.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = 2,
     as_json: Json = False,
 ) -> None:

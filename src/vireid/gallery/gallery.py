@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vireid.data.images import read_image
-from vireid.errors import BundleError, GalleryError, MissingExtraError, UsageError, choose
+from vireid.errors import BundleError, GalleryError, UsageError, choose, training_packages
 from vireid.gallery.exact import ExactStore
 from vireid.gallery.filters import check_filters, describe_filters
 from vireid.gallery.header import HEADER, STORE, Header, new_header, read_header, refuse_other_model, writer
@@ -258,12 +258,8 @@ def _bundle_of(path: Path, header: Header) -> Bundle:
 
 
 def _open_encoder(bundle: Bundle) -> Encoder:
-    try:
+    with training_packages():
         from vireid.methods.encoder import open_encoder
-    except ModuleNotFoundError as error:
-        if error.name in {"torch", "torchvision", "timm"}:
-            raise MissingExtraError(str(error.name), "train") from error
-        raise
     return open_encoder(bundle)
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from vireid.errors import MissingExtraError, UsageError, choose
+from vireid.errors import UsageError, choose, training_packages
 from vireid.options import parse
 
 if TYPE_CHECKING:
@@ -31,17 +31,12 @@ def method_class(name: str) -> type[Method]:
     """The class of a method.
 
     Raises:
-        UsageError: there is no method of that name.
-        MissingExtraError: torch is not installed.
+        UsageError: there is no method of that name. MissingExtraError: torch is not installed.
     """
     choose(name, names(), "method")
     outside = {entry.name: entry for entry in entry_points(group="vireid.methods")}
-    try:
+    with training_packages():
         loaded: Any = outside[name].load() if name in outside else import_module(f"vireid.methods.{name}")
-    except ModuleNotFoundError as error:
-        if error.name in {"torch", "torchvision", "timm"}:
-            raise MissingExtraError(error.name, "train") from error
-        raise
     candidates = [loaded] if inspect.isclass(loaded) else vars(loaded).values()
     found: list[Any] = [value for value in candidates if inspect.isclass(value) and vars(value).get("name") == name]
     if len(found) != 1:

@@ -10,7 +10,11 @@ from vireid.data.synthetic.cameras import Mount
 from vireid.data.synthetic.people import Group
 from vireid.types import Modality
 
-__all__ = ["Plan", "Shot", "counts_of", "spread"]
+__all__ = ["UNLISTED", "Plan", "Shot", "counts_of", "spread"]
+
+
+UNLISTED = "unlisted"
+"""Split of pictures that no list names; they are not counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,8 @@ def counts_of(plan: Plan) -> list[dict[str, Any]]:
     people: dict[tuple[str, Modality, int], set[int]] = {}
     images: dict[tuple[str, Modality, int], int] = {}
     for shot in plan.shots:
+        if shot.split == UNLISTED:
+            continue
         mount = plan.mounts[shot.mount]
         key = (shot.split, mount.modality, mount.number)
         people.setdefault(key, set()).add(shot.label)

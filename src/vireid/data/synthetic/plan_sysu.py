@@ -8,7 +8,7 @@ from vireid.data.counts import official_pictures
 from vireid.data.synthetic.cameras import Mount
 from vireid.data.synthetic.families import TEST, TRAIN
 from vireid.data.synthetic.people import Group, twin_groups
-from vireid.data.synthetic.plan import Plan, Shot, spread
+from vireid.data.synthetic.plan import UNLISTED, Plan, Shot, spread
 from vireid.data.synthetic.presets import Preset
 from vireid.data.synthetic.seeds import Purpose, stream
 from vireid.data.synthetic.spectrum import Spectrum
@@ -40,12 +40,17 @@ def plan_sysu(preset: Preset, seed: int) -> Plan:
     """Identities, pictures, lists and permutations of a set in this layout."""
     rng = stream(seed, Purpose.LAYOUT, 1)
     splits, sizes = _official() if preset.official else _scaled(preset, rng)
-    trained = sorted([*splits["train"], *splits["val"]])
+    # The real set has pictures of some identities that no split lists; nobody trains or tests on them.
+    unlisted = splits.pop(UNLISTED, [])
+    trained = sorted([*splits["train"], *splits["val"], *unlisted])
     test = [splits["test"][index] for index in rng.permutation(len(splits["test"]))]
     person_of = {label: number for number, label in enumerate([*trained, *test])}
     groups = [Group(block=TRAIN, size=1)] * len(trained)
     groups += [Group(block=TEST, size=size) for size in twin_groups(len(test))]
     split_of = {label: split for split, labels in splits.items() for label in labels}
+    lists = {f"{split}_id": sorted(labels) for split, labels in splits.items()}
+    lists["available_id"] = sorted(split_of)
+    split_of |= dict.fromkeys(unlisted, UNLISTED)
     shots = [
         Shot(
             path=f"cam{camera}/{label:04d}/{index:04d}.jpg",
@@ -58,8 +63,6 @@ def plan_sysu(preset: Preset, seed: int) -> Plan:
         for (label, camera), size in sorted(sizes.items(), key=lambda item: (item[0][1], item[0][0]))
         for index in range(1, size + 1)
     ]
-    lists = {f"{split}_id": sorted(labels) for split, labels in splits.items()}
-    lists["available_id"] = sorted(split_of)
     matrices: dict[str, dict[str, Any]] = {
         f"exp/{name}.mat": {"id": np.array([labels], dtype=np.float64)} for name, labels in lists.items()
     }
@@ -76,7 +79,6 @@ def plan_sysu(preset: Preset, seed: int) -> Plan:
 
 def _official() -> tuple[Splits, Sizes]:
     table = official_pictures("sysu")
-    table = table[table["split"] != "unlisted"]
     splits: Splits = {str(split): sorted(set(rows["identity"].tolist())) for split, rows in table.groupby("split")}
     rows = zip(table["identity"].tolist(), table["camera"].tolist(), table["images"].tolist(), strict=True)
     return splits, {(identity, camera): images for identity, camera, images in rows if images}

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class PretrainingSettings:
             "name": "vireid-synthetic-pretraining",
             "dataset": "manifest",
             "seed": self.seed,
-            "knockouts": asdict(self.knockouts),
+            "knockouts": self.knockouts.model_dump(),
             "identities": self.identities,
             **shown,
         }

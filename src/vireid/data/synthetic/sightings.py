@@ -19,6 +19,8 @@ CARRIED_CHANGE = (0.07, 0.07, 0.04)
 """Chances that, in a sighting, the coat is open, the hood up, the bag on the other side; at most one of them."""
 
 LOWER_OCCLUDED, UPPER_OCCLUDED = 0.30, 0.08
+WAY = 12.0
+"""Frames after which a walk has turned and moved on most of what it ever will."""
 SHIFT_SPREAD = 0.07
 """Standard deviation of a box's vertical shift, as a share of the crop's height."""
 
@@ -103,6 +105,8 @@ def draw_frame(seed: int, camera: Camera, person: int, frame: int, *, knockouts:
     rng = stream(seed, Purpose.FRAME, camera.mount.number, visible, person, frame)
     still = knockouts.same_yaw_no_twins
     time = frame + float(rng.normal(0, 0.15))
+    # Long sightings bend and drift no further than short ones: people leave, they do not circle.
+    way = WAY * float(np.tanh(time / WAY))
     wobble = float(rng.normal(0, 0.08))
     pose = Pose(
         phase=walk.phase + walk.step * time,
@@ -114,12 +118,12 @@ def draw_frame(seed: int, camera: Camera, person: int, frame: int, *, knockouts:
     )
     shift, zoom, lower, upper = _box(rng, walk, knockouts)
     return Frame(
-        heading=walk.heading + (0.0 if still else walk.drift * time / 5) + wobble,
+        heading=walk.heading + (0.0 if still else walk.drift * way / 5) + wobble,
         pose=pose,
         carried=walk.carried,
         shift=shift,
         zoom=zoom,
-        patch=(walk.patch[0] + walk.pace * time, walk.patch[1]),
+        patch=(walk.patch[0] + walk.pace * way, walk.patch[1]),
         exposure=float(np.exp(exposure + rng.normal(0, 0.03))),
         lamp_turn=lamp_turn,
         crumple=int(rng.integers(1 << 20)),

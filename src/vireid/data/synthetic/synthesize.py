@@ -1,6 +1,6 @@
 """Synthetic data sets in the official layouts."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class BenchmarkSettings:
             "name": f"vireid-synthetic-{self.layout}-{self.preset}",
             "dataset": self.layout,
             "seed": self.seed,
-            "knockouts": asdict(self.knockouts),
+            "knockouts": self.knockouts.model_dump(),
         }
 
 
