@@ -57,7 +57,7 @@ def demo(
     recipe = recipe.model_copy(update={"start": str(start)})
     say(f"3/5 training {recipe.method}")
     if not (run.bundle_folder / "bundle.json").is_file():
-        train(recipe, dataset, run, resume=run.recipe_file.is_file(), track=track)
+        train(recipe, dataset, run, resume=run.recipe_file.is_file(), track=track, say=say)
     bundle = Bundle.open(out)
     say("4/5 testing on identities that were not trained on")
     for protocol in ("visible-to-visible", "indoor-single-agw", dataset.default_protocol):

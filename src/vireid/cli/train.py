@@ -1,7 +1,7 @@
 """`vireid train`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,11 +29,12 @@ def train(
     from vireid.training.run import Run
 
     loaded = load_recipe(recipe, overrides or [])
+    device: Literal["auto", "cpu"] = "cpu" if cpu else "auto"
     if loaded.data.root is None:
         raise UsageError(f"recipe {recipe} needs the data set's folder; add data.root=PATH")
     dataset = open_dataset(loaded.data.kind, loaded.data.root)
     try:
-        bundle = run_training(loaded, dataset, Run(out), resume=resume, device="cpu" if cpu else "auto", track=track)
+        bundle = run_training(loaded, dataset, Run(out), resume=resume, device=device, track=track, say=say)
     except KeyboardInterrupt:
         words = " ".join(["vireid train", recipe, *(overrides or []), f"--out {out} --resume"])
         say(f"stopped after a complete step; go on with: {words}")

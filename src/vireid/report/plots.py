@@ -31,6 +31,6 @@ def line_plot(
     if len(series) > 1:
         axes.legend(frameon=False, labelcolor=_INK)
     text = io.StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    figure.savefig(text, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     svg = text.getvalue()
     return svg[svg.index("<svg") :]

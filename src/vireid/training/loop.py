@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -36,6 +36,12 @@ __all__ = ["Training", "train"]
 
 _STEP_STREAM = 3  # first word of the seed of what a step draws (dropout)
 
+Say = Callable[[str], None]
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
+
 
 def train(
     recipe: Recipe,
@@ -45,8 +51,9 @@ def train(
     resume: bool = False,
     device: Literal["auto", "cpu"] = "auto",
     track: Track = untracked,
+    say: Say = _silent,
 ) -> Bundle:
-    """Train as the recipe says, into the run folder `out`.
+    """Train as the recipe says, into the run folder `out`; `say` is told what start weights or checkpoint it takes.
 
     Raises:
         UsageError: the folder holds another run. TrainingError: a loss is not a number, too few identities, ...
@@ -55,7 +62,7 @@ def train(
     data = TrainingData.of(dataset, recipe)
     torch.manual_seed(recipe.seed)
     method = method_class(recipe.method)(recipe.method_options(), data.info(recipe))
-    return Training(recipe, method, data, out, device=device, track=track).run(resume=resume)
+    return Training(recipe, method, data, out, device=device, track=track, say=say).run(resume=resume)
 
 
 class Training:
@@ -70,6 +77,7 @@ class Training:
         *,
         device: Literal["auto", "cpu"] = "auto",
         track: Track = untracked,
+        say: Say = _silent,
     ) -> None:
         self.recipe, self.data, self.out, self.track = recipe, data, out, track
         self.accelerator = Accelerator(cpu=device == "cpu")
@@ -78,6 +86,7 @@ class Training:
             raise UsageError("precision=fp16 needs a CUDA device; on a CPU use precision=bf16 or fp32")
         self.method = method
         self.main = self.accelerator.is_main_process
+        self._say = say if self.main else _silent
         self.step = 0
         self.best: dict[str, float] | None = None
         self.labels: Labels = data.labels
@@ -89,7 +98,10 @@ class Training:
         if resume and not self.main:
             found = self.out.begin(self.recipe, resume=True)
         if found is None:
-            self.method.load_start(self.recipe.start)
+            report = self.method.load_start(self.recipe.start)
+            self._say(str(report or "start weights: none"))
+        else:
+            self._say(f"resuming at step {found.values['step']}")
         self.method.to(self.device).to(memory_format=torch.channels_last)
         if self.accelerator.num_processes > 1 and self.recipe.synchronise_batch_norm:
             share_batch_statistics(self.method)

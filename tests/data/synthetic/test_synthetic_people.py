@@ -20,7 +20,8 @@ from vireid.data.synthetic.garments import TECHNOLOGIES, Garment, Ink
 from vireid.data.synthetic.knockouts import NOTHING_OUT, Knockouts
 from vireid.data.synthetic.people import Group, Person, code_bits, draw_people, twin_groups
 from vireid.data.synthetic.seeds import Purpose, stream
-from vireid.errors import UsageError
+from vireid.errors import RecipeError, UsageError
+from vireid.options import parse
 
 
 def population(seed: int = 0, knockouts: Knockouts = NOTHING_OUT, train: int = 200, test: int = 200) -> list[Person]:
@@ -222,7 +223,7 @@ def test_other_seed_other_people() -> None:
 
 
 def test_wrong_knockouts_are_refused() -> None:
-    with pytest.raises(UsageError, match="finish_map"):
-        Knockouts(finish_map="shuffled")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"rgb_nir_correlation is 0\.5"):
-        Knockouts(rgb_nir_correlation=0.5)
+    with pytest.raises(RecipeError, match="finish_map: Input should be 'true' or 'permuted', not 'shuffled'"):
+        parse(Knockouts, {"finish_map": "shuffled"}, where="test")
+    with pytest.raises(RecipeError, match="rgb_nir_correlation: Input should be 0 or 1"):
+        parse(Knockouts, {"rgb_nir_correlation": 0.5}, where="test")
