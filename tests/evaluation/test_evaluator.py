@@ -270,7 +270,7 @@ def test_progress_is_shown():
     assert seen == {"scoring": (1, 1), "ranking": (3, 3)}
 
 
-@pytest.mark.parametrize("mode", ["fast", "cascade", "cascade:0", "cascade:-3", "cascade:1.5", "cascade:"])
+@pytest.mark.parametrize("mode", ["fast", "cascades", "cascade:0", "cascade:-3", "cascade:1.5", "cascade:"])
 def test_unknown_modes_are_refused(mode):
     with pytest.raises(UsageError, match="full, or cascade:K"):
         evaluate(*draw(), Dot(), mode=mode)
@@ -303,3 +303,9 @@ def test_a_trial_without_a_correct_picture_is_refused():
     for mode in ("full", "cascade:3"):
         with pytest.raises(DataError, match="no query has a correct picture"):
             evaluate(FakeProtocol(protocol.images, [nothing]), embeddings, rows, Pairwise(), mode=mode)
+
+
+def test_cascade_without_a_number_keeps_fifty():
+    protocol, embeddings, rows = draw(trials=1, drawn=55)
+    result = evaluate(protocol, embeddings, rows, Pairwise(), mode="cascade")
+    assert result.mode == "cascade:50"

@@ -15,7 +15,9 @@ def evaluate(
     ] = None,
     kind: Annotated[str | None, typer.Option(help="sysu, regdb, llcm or manifest (default: the run's).")] = None,
     protocol: Annotated[str | None, typer.Option(help="Name of a protocol (default: the run's).")] = None,
-    mode: Annotated[str, typer.Option(help="full, or cascade:K to rescore the K first of a first stage.")] = "full",
+    mode: Annotated[
+        str, typer.Option(help="full, or cascade:K to score the K best of a first stage (cascade: K = 50).")
+    ] = "full",
     rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking; the result says so.")] = False,
     out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda (default: CUDA where there is one).")] = None,

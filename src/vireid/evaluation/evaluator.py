@@ -17,6 +17,7 @@ from vireid.types import CmcKind, Embeddings, Track, Trial, untracked
 
 __all__ = ["TrialSource", "evaluate"]
 
+DEFAULT_K = 50
 _BLOCK = 1 << 26  # scores of one trial held at once
 
 
@@ -50,7 +51,8 @@ def evaluate(
         embeddings: of at least the pictures that the trials ask for, in any order.
         rows: (N,) int64, the row of `protocol.images` that each embedding belongs to.
         mode: `full` scores every pair. `cascade:K` lets the matcher's lift choose K candidates from each query's
-            permitted gallery; these are scored, and all others follow them in the lift's order.
+            permitted gallery; these are scored, and all others follow them in the lift's order. `cascade` alone
+            means K = 50.
         rerank: k-reciprocal re-ranking of the cosines; True for its published parameters.
 
     Raises:
@@ -85,7 +87,7 @@ def evaluate(
     return EvaluationResult(
         protocol=protocol.name,
         fingerprint=protocol.fingerprint,
-        mode="full" if equals_full else mode,
+        mode="full" if equals_full else f"cascade:{k}",
         trials=tuple(results),
         cascade=None if k is None else Cascade(k=k, equals_full=equals_full),
         rerank=reranking,
@@ -93,13 +95,13 @@ def evaluate(
 
 
 def _candidates(mode: str) -> int | None:
-    """K of `cascade:K`, None for `full`."""
+    """K of `cascade:K` (of `cascade`: the default), None for `full`."""
     if mode == "full":
         return None
-    match = re.fullmatch(r"cascade:([1-9][0-9]*)", mode)
+    match = re.fullmatch(r"cascade(?::([1-9][0-9]*))?", mode)
     if match is None:
         raise UsageError(f"unknown mode {mode!r} (allowed: full, or cascade:K with K at least 1, as in cascade:100)")
-    return int(match[1])
+    return int(match[1] or DEFAULT_K)
 
 
 def _ranked(

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 __all__ = ["line_plot"]
 
 _COLOURS = ("#3b6fd4", "#d4763b", "#3ba272", "#9a60b4", "#7a7a7a")
+_FEW = 4  # points that a line alone would hide
 _INK = "#808080"  # readable on white and on black
 
 
@@ -18,7 +19,7 @@ def line_plot(
     figure = Figure(figsize=(5.2, 2.8), layout="constrained")
     axes = figure.add_subplot()
     for colour, (name, (xs, ys)) in zip(_COLOURS, series.items(), strict=False):
-        axes.plot(xs, ys, color=colour, linewidth=1.6, label=name)
+        axes.plot(xs, ys, color=colour, linewidth=1.6, label=name, marker="o" if len(xs) < _FEW else None)
     axes.set_xlabel(x, color=_INK)
     axes.set_ylabel(y, color=_INK)
     if from_zero:
