@@ -42,11 +42,8 @@ def new_folder(path: Path) -> Iterator[Path]:
             if file.is_file():
                 _sync(file)
         temporary.chmod(0o777 & ~_umask())
-        if path.exists():
-            path.rename(retired)
-        temporary.rename(path)
+        _exchange(temporary, path, retired)
     finally:
-        shutil.rmtree(retired, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -65,6 +62,18 @@ def digest_of(value: Any) -> str:
     """SHA-256 (hex) of a JSON value in canonical form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _exchange(new: Path, path: Path, retired: Path) -> None:
+    """Put `new` in the place of `path`; whatever goes wrong, one of the two stands there afterwards."""
+    try:
+        if path.exists():
+            path.rename(retired)
+        new.rename(path)
+    finally:
+        if not path.exists() and retired.exists():
+            retired.rename(path)
+        shutil.rmtree(retired, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -19,8 +19,8 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-def parse(model: type[OptionsT], values: Mapping[str, Any], *, where: str) -> OptionsT:
-    """Build `model` from plain values; `where` (a file or command) begins each message.
+def parse(model: type[OptionsT], values: Mapping[str, Any], *, where: str, prefix: str = "") -> OptionsT:
+    """Build `model` from plain values; `where` (a file or command) begins each message, `prefix` each path.
 
     Raises:
         RecipeError: one line per mistake: `where: path: what is wrong (value)`.
@@ -28,7 +28,7 @@ def parse(model: type[OptionsT], values: Mapping[str, Any], *, where: str) -> Op
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        lines = [_tell(model, problem, where) for problem in error.errors(include_url=False)]
+        lines = [_tell(model, problem, f"{where}: {prefix}") for problem in error.errors(include_url=False)]
         raise RecipeError("\n".join(lines)) from None
 
 
@@ -38,10 +38,12 @@ def _tell(model: type[BaseModel], problem: Any, where: str) -> str:
         allowed = _fields_at(model, problem["loc"][:-1])
         near = difflib.get_close_matches(str(problem["loc"][-1]), allowed, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"{where}: {path}: no such option; {hint}(allowed: {', '.join(allowed)})"
+        return f"{where}{path}: no such option; {hint}(allowed: {', '.join(allowed)})"
     if problem["type"] == "missing":
-        return f"{where}: {path}: is required"
-    return f"{where}: {path}: {problem['msg']}, not {problem['input']!r}"
+        return f"{where}{path}: is required"
+    if problem["type"] == "value_error":  # our own validators say the value themselves
+        return f"{where}{path}: {problem['ctx']['error']}"
+    return f"{where}{path}: {problem['msg']}, not {problem['input']!r}"
 
 
 def _fields_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:

@@ -85,12 +85,12 @@ class DataInfo:
 class ViewRequest:
     """A stream of pictures that a method asks its batches to hold.
 
-    `transform` names a further step of `vireid.data.transforms` that this view alone gets, on top of the recipe's
-    augmentation (for example `channel_exchange`).
+    Every view is cropped, flipped and erased on its own. `channel_exchange` says whether its visible pictures get that
+    augmentation; None leaves it to the recipe.
     """
 
     modality: Modality
-    transform: str | None = None
+    channel_exchange: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,15 +114,6 @@ class View:
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    def to(self, device: Any) -> View:
-        return View(
-            modality=self.modality,
-            images=self.images.to(device, non_blocking=True),
-            labels=self.labels.to(device, non_blocking=True),
-            cameras=self.cameras.to(device, non_blocking=True),
-            rows=self.rows.to(device, non_blocking=True),
-        )
 
 
 Batch: TypeAlias = Mapping[str, View]

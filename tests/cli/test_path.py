@@ -94,7 +94,7 @@ def test_a_model_of_regdb_split_1_refuses_split_2(
 ) -> None:
     run = tmp_path / "run"
     data = ["data.kind=regdb", f"data.root={tiny_regdb}", "data.protocol=split1-v2i"]
-    invoke("train", "agw-demo", *data, *small_run, "--out", run, "--cpu")
+    invoke("train", "agw-demo", *data, *small_run, "--out", run, "--device", "cpu")
     assert json.loads(invoke("evaluate", run, "--protocol", "split1-i2v", "--json"))["trials"] == 1
     with pytest.raises(LeakError, match="trained for protocol 'split1-v2i'"):
         invoke("evaluate", run, "--protocol", "split2-v2i")
@@ -130,7 +130,15 @@ def test_pretraining_makes_a_start_that_training_takes(
     invoke("pretrain", *changes, "--identities", 8, "--images", 2, "--workers", 1, "--out", start)
     assert start.is_file()
     invoke(
-        "train", "agw-demo", f"data.root={tiny_sysu}", f"start={start}", *small_run, "--out", tmp_path / "run", "--cpu"
+        "train",
+        "agw-demo",
+        f"data.root={tiny_sysu}",
+        f"start={start}",
+        *small_run,
+        "--out",
+        tmp_path / "run",
+        "--device",
+        "cpu",
     )
     with pytest.raises(VireidError, match="resnet18"):
         invoke(
@@ -142,5 +150,6 @@ def test_pretraining_makes_a_start_that_training_takes(
             "architecture=resnet18",
             "--out",
             tmp_path / "other",
-            "--cpu",
+            "--device",
+            "cpu",
         )

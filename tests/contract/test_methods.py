@@ -91,17 +91,20 @@ def test_a_few_steps_on_one_batch_lower_the_loss(name: str) -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        values.append(float(loss))
+        values.append(float(loss.detach()))
     assert values[-1] < 0.8 * values[0]
 
 
 @every_method
 def test_parameter_groups_hold_every_trainable_parameter_once(name: str) -> None:
     method = build(name)
+    trained: set[int] = set()
     for phase in method.phases(method.options):
         grouped = [id(p) for group in method.parameter_groups(phase) for p in group.parameters]
         assert len(grouped) == len(set(grouped))
         assert all(p.requires_grad for group in method.parameter_groups(phase) for p in group.parameters)
+        trained |= set(grouped)
+    assert trained == {id(p) for p in method.parameters() if p.requires_grad}
 
 
 @every_method

@@ -86,5 +86,7 @@ def test_an_epoch_sees_the_larger_modality_about_once() -> None:
 def test_impossible_batches_are_refused() -> None:
     with pytest.raises(TrainingError, match=r"needs 6 identities, but only 5 .*lower batch\.identities"):
         sampler(identities=6)
+    with pytest.raises(UsageError, match=r"takes no infrared pictures.*set batch\.infrared"):
+        sampler(images={Modality.VISIBLE: 4, Modality.INFRARED: 0})
     with pytest.raises(UsageError, match="not divisible by 3 processes"):
-        sampler().batch(0, 0, 0, share=Share(rank=0, world=3))
+        Share(rank=0, world=3).refuse_uneven(4)

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from vireid.errors import WeightsError
 from vireid.networks import weights
 from vireid.networks.two_stream import TwoStreamResNet
-from vireid.networks.weights import load_start, save_start
+from vireid.networks.weights import load_start, save_start, start_metadata
 from vireid.types import Modality
 
 
@@ -43,7 +43,7 @@ def hub(monkeypatch):
 
 
 def test_a_file_fills_both_modalities(tmp_path, timm_state, network):
-    save_start(tmp_path / "start.safetensors", timm_state, "resnet10t")
+    save_start(tmp_path / "start.safetensors", timm_state, architecture="resnet10t")
     report = load_start(network, str(tmp_path / "start.safetensors"))
     for name, value in timm_state.items():
         homes = ("visible", "infrared") if name.startswith(("conv1", "bn1")) else ("shared",)
@@ -51,7 +51,6 @@ def test_a_file_fills_both_modalities(tmp_path, timm_state, network):
             assert all(torch.equal(network.state_dict()[f"{home}.{name}"], value) for home in homes)
     assert set(report.loaded) == {name for name in timm_state if not name.startswith("fc.")}
     assert report.skipped == ("fc.bias", "fc.weight")
-    assert report.resized == ()
     assert all(".attention." in name for name in report.fresh)
     assert "2 skipped (fc.bias, fc.weight)" in str(report)
     assert "\n" not in str(report)
@@ -60,7 +59,7 @@ def test_a_file_fills_both_modalities(tmp_path, timm_state, network):
 @pytest.mark.parametrize("separate", range(6))
 def test_start_state_makes_the_way_back(tmp_path, separate):
     trained = TwoStreamResNet("resnet10t", separate_stages=separate)
-    save_start(tmp_path / "start.safetensors", trained.start_state(Modality.INFRARED), trained.architecture)
+    save_start(tmp_path / "start.safetensors", trained.start_state(Modality.INFRARED), architecture="resnet10t")
     again = TwoStreamResNet("resnet10t", separate_stages=5 - separate)
     assert load_start(again, str(tmp_path / "start.safetensors")).skipped == ()
     infrared = torch.randn(1, 3, 64, 32)
@@ -86,7 +85,7 @@ def test_every_surprise_is_named(tmp_path, timm_state, network):
     del state["layer1.0.conv1.weight"]
     state["head.bias"] = torch.zeros(3)
     state["layer2.0.bn1.weight"] = torch.zeros(7)
-    save_start(tmp_path / "odd.safetensors", state, "resnet10t")
+    save_start(tmp_path / "odd.safetensors", state, architecture="resnet10t")
     before = network.state_dict()["shared.layer3.0.conv1.weight"].clone()
     with pytest.raises(WeightsError) as raised:
         load_start(network, str(tmp_path / "odd.safetensors"))
@@ -98,14 +97,23 @@ def test_every_surprise_is_named(tmp_path, timm_state, network):
 
 
 def test_another_architecture_is_refused_by_name(tmp_path, timm_state):
-    save_start(tmp_path / "start.safetensors", timm_state, "resnet10t")
+    save_start(tmp_path / "start.safetensors", timm_state, architecture="resnet10t")
     with pytest.raises(WeightsError, match="belong to 'resnet10t', the network is 'resnet18'"):
         load_start(TwoStreamResNet("resnet18"), str(tmp_path / "start.safetensors"))
 
 
 def test_a_tag_does_not_make_another_architecture(tmp_path, timm_state):
-    save_start(tmp_path / "start.safetensors", timm_state, "resnet10t.c3_in1k")
+    save_start(tmp_path / "start.safetensors", timm_state, architecture="resnet10t.c3_in1k")
     assert load_start(TwoStreamResNet("resnet10t"), str(tmp_path / "start.safetensors")).loaded
+
+
+def test_a_file_tells_what_made_it(tmp_path, timm_state, network):
+    file = tmp_path / "start.safetensors"
+    save_start(file, timm_state, architecture="resnet10t", made_by="a key")
+    assert (start_metadata(file)["architecture"], start_metadata(file)["made_by"]) == ("resnet10t", "a key")
+    assert load_start(network, str(file)).source == str(file)
+    save_start(file, timm_state, architecture="resnet10t")
+    assert "made_by" not in start_metadata(file)
 
 
 def test_missing_and_damaged_files_are_refused(tmp_path, network):
@@ -118,7 +126,7 @@ def test_missing_and_damaged_files_are_refused(tmp_path, network):
 
 def test_a_failed_write_leaves_no_file(tmp_path):
     with pytest.raises(AttributeError):
-        save_start(tmp_path / "start.safetensors", {"a": "not a tensor"}, "resnet10t")
+        save_start(tmp_path / "start.safetensors", {"a": "not a tensor"}, architecture="resnet10t")
     assert not list(tmp_path.iterdir())
 
 
@@ -135,7 +143,8 @@ def test_imagenet_comes_from_the_cache_without_a_network(hub, tmp_path, timm_sta
     report = load_start(network, "imagenet")
     assert asked == [("timm/resnet10t.c3_in1k", "model.safetensors")]
     assert torch.equal(network.infrared.conv1[0].weight, timm_state["conv1.0.weight"])
-    assert report.source == "imagenet"
+    assert report.source == "imagenet (resnet10t.c3_in1k)"
+    assert "imagenet (resnet10t.c3_in1k)" in str(report)
 
 
 def test_imagenet_without_network_says_at_once_what_to_do(hub, network):
@@ -147,7 +156,7 @@ def test_imagenet_without_network_says_at_once_what_to_do(hub, network):
     with pytest.raises(WeightsError) as raised:
         load_start(network, "imagenet")
     assert time.monotonic() - start < 2.0
-    for word in ("does not answer", "local file", "safetensors", "vireid pretrain"):
+    for word in ("does not answer", "local file", "safetensors", "rendered people: `vireid pretrain --architecture"):
         assert word in str(raised.value)
 
 
@@ -199,3 +208,10 @@ def test_an_architecture_without_imagenet_weights_is_named(hub):
         network = TwoStreamResNet("seresnet18")
     with pytest.raises(WeightsError, match="timm has no ImageNet weights for 'seresnet18'"):
         load_start(network, "imagenet")
+
+
+@pytest.mark.parametrize(("asked", "taken"), [("resnet50", "resnet50.a1_in1k"), ("resnet50.tv_in1k",) * 2])
+def test_the_tag_of_imagenet_weights_is_told(hub, tmp_path, asked, taken):
+    save_file(timm.create_model("resnet50").state_dict(), tmp_path / "model.safetensors")
+    hub.setattr(huggingface_hub, "try_to_load_from_cache", lambda *arguments: str(tmp_path / "model.safetensors"))
+    assert load_start(TwoStreamResNet(asked), "imagenet").source == f"imagenet ({taken})"

@@ -1,5 +1,7 @@
+import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vireid.data import Dataset, open_dataset
-from vireid.errors import TrainingError, UsageError
+from vireid.data.samplers import Share
+from vireid.errors import ImageError, TrainingError, UsageError, VireidError
+from vireid.methods import method_class
 from vireid.methods.base import Labels, Losses, Method, TrainingPictures
 from vireid.methods.bundle import Bundle
 from vireid.options import Options
@@ -68,7 +72,7 @@ class StopAfter:
             yield item
 
 
-@pytest.mark.parametrize("step", [0, 1, 4])
+@pytest.mark.parametrize("step", [0, 1, 2, 4])
 def test_a_stopped_run_resumes_to_the_same_bits(small: Overrides, dataset: Dataset, tmp_path: Path, step: int) -> None:
     recipe = load_recipe("agw-demo", small())
     train(recipe, dataset, Run(tmp_path / "whole"), device="cpu")
@@ -95,7 +99,70 @@ def test_a_run_is_neither_overwritten_nor_resumed_as_another(
     other = load_recipe("agw-demo", small("phases.train.epochs=1", "seed=5"))
     with pytest.raises(UsageError, match="seed was 0, now 5"):
         train(other, dataset, run, resume=True, device="cpu")
+    bundle.record({"protocol": "p", "fingerprint": {}, "mode": "full"})
     assert train(recipe, dataset, run, resume=True, device="cpu").digest == bundle.digest
+    assert len(Bundle.open(run.path).figures()) == 1, "a finished run is left as it is"
+
+
+def test_a_run_is_not_resumed_on_other_pictures(small: Overrides, dataset: Dataset, tmp_path: Path) -> None:
+    run, recipe = Run(tmp_path / "run"), load_recipe("agw-demo", small())
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, dataset, run, device="cpu", track=StopAfter(1))
+    other = replace(dataset, images=dataset.images[dataset.images.camera != 6].reset_index(drop=True))
+    assert other.fingerprint != dataset.fingerprint
+    with pytest.raises(UsageError, match="was trained on other pictures"):
+        train(recipe, other, run, resume=True, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("start=/nowhere.safetensors", "do not exist"),
+        ("batch.identities=400", r"lower batch\.identities"),
+        ("batch.infrared=0", r"set batch\.infrared"),
+    ],
+)
+def test_what_cannot_be_trained_leaves_no_run(
+    small: Overrides, dataset: Dataset, tmp_path: Path, override: str, message: str
+) -> None:
+    with pytest.raises(VireidError, match=message):
+        train(load_recipe("agw-demo", small(override)), dataset, Run(tmp_path / "run"), device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_picture_is_named_and_training_goes_on_when_it_is_mended(
+    small: Overrides, tiny_sysu: Path, tmp_path: Path, workers: int
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(tiny_sysu, root)
+    dataset = open_dataset("sysu", root)
+    for path in dataset.images.path[dataset.training_rows()]:
+        Path(path).write_bytes(b"no picture")
+    recipe, run = load_recipe("agw-demo", small(f"workers={workers}")), Run(tmp_path / "run")
+    with pytest.raises(ImageError, match=r"^\S+\.jpg: not a readable"):
+        train(recipe, dataset, run, device="cpu")
+    shutil.copytree(tiny_sysu, root, dirs_exist_ok=True)
+    train(recipe, dataset, run, resume=True, device="cpu")
+
+
+def test_the_enhanced_variant_sees_original_and_exchanged_pictures(
+    small: Overrides, dataset: Dataset, tmp_path: Path
+) -> None:
+    overrides = small("enhanced=true", "augmentation.channel_exchange=true", "phases.train.epochs=1")
+    recipe = load_recipe("agw-demo", overrides)
+    data = TrainingData.of(dataset, recipe)
+    method = method_class("agw")(recipe.method_options(), data.info(recipe))
+    batch = next(
+        data.loader(recipe, method.views(), data.labels, phase=0, epoch=0, share=Share()).batches(start=0, workers=0)
+    )
+    assert set(batch) == {"visible", "infrared", "visible_exchanged"}
+    colourful = {name: bool((view.images[:, 0] != view.images[:, 1]).any()) for name, view in batch.items()}
+    grey = [bool((image[0] == image[1]).all()) for image in batch["visible_exchanged"].images]
+    assert colourful["visible"]
+    assert sum(grey) > len(grey) / 2
+    assert torch.equal(batch["visible"].rows, batch["visible_exchanged"].rows)
+    train(recipe, dataset, Run(tmp_path / "run"), device="cpu")
 
 
 def test_held_out_identities_select_the_epoch_and_are_never_trained_on(
@@ -104,7 +171,7 @@ def test_held_out_identities_select_the_epoch_and_are_never_trained_on(
     overrides = small("data.held_out=0.3", "data.validate_every=1", "batch.identities=2")
     recipe = load_recipe("agw-demo", overrides)
     data = TrainingData.of(dataset, recipe)
-    assert 2 <= len(data.held_out) < 16
+    assert len(data.held_out) == round(0.3 * dataset.images[dataset.images.split == "train"].identity.nunique())
     assert not set(data.held_out) & set(data.trained.identity)
     run = Run(tmp_path / "run")
     bundle = train(recipe, dataset, run, device="cpu")

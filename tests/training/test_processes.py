@@ -20,7 +20,19 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def command(out: Path, overrides: list[str], *more: str) -> list[str]:
-    return [sys.executable, "-m", "vireid", "train", "agw-demo", *overrides, "--out", str(out), "--cpu", *more]
+    return [
+        sys.executable,
+        "-m",
+        "vireid",
+        "train",
+        "agw-demo",
+        *overrides,
+        "--out",
+        str(out),
+        "--device",
+        "cpu",
+        *more,
+    ]
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:

@@ -46,6 +46,7 @@ def test_dots_reach_into_sections_options_and_phases() -> None:
         ("triplet=hard", "triplet: Input should be 'weighted' or 'squared', not 'hard'"),
         ("phases.warm.epochs=3", "no entry 'warm' (allowed: train)"),
         ("seed", "write KEY=VALUE"),
+        ("seed=[1", "'[1' is not a YAML value"),
         ("method=agv", "unknown method 'agv'; did you mean 'agw'"),
         ("seed.deep=1", "'seed' is a value, not a section"),
         ("phases.train.name=second", "agw trains ['train'], in this order, not ['second']"),
@@ -56,6 +57,21 @@ def test_a_wrong_override_is_named_with_its_remedy(override: str, message: str) 
     with pytest.raises(UsageError) as caught:
         load_recipe("agw-sysu", [override])
     assert message in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("agw-sysu", ["seed", "tripletx=1", "batch.identities=0", "precision=int8"])
+    assert len(str(caught.value).splitlines()) == 4
+
+
+def test_start_weights_count_by_their_content(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    one.write_bytes(b"a")
+    two.write_bytes(b"a")
+    digests = [load_recipe("agw-sysu", [f"start={path}"]).digest for path in (one, two)]
+    two.write_bytes(b"b")
+    assert digests[0] == digests[1] != load_recipe("agw-sysu", [f"start={two}"]).digest
 
 
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def pretrain(
         seed=seed,
         workers=workers,
         track=track,
+        say=say,
     )
     if as_json:
         print_json({"start": str(path), "architecture": architecture})

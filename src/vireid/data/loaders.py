@@ -1,5 +1,7 @@
 """From rows of the image table to the tensors of a batch, in worker processes, the same for any number of them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from vireid.data.images import read_image, resize
 from vireid.data.samplers import IdentitySampler, Share
-from vireid.data.transforms import Augmentation, named_transform, normalise
+from vireid.data.transforms import Augmentation, normalise
+from vireid.errors import VireidError
 from vireid.types import Modality, View, ViewRequest
 
 __all__ = ["Pictures", "RawView", "TrainingLoader"]
@@ -41,6 +44,12 @@ class RawView:
     cameras: torch.Tensor
     rows: torch.Tensor
 
+    def pin_memory(self) -> RawView:
+        """The same in page-locked memory, from which CUDA copies beside the computation (DataLoader calls this)."""
+        tensors = (self.images, self.labels, self.cameras, self.rows)
+        images, labels, cameras, rows = (tensor.pin_memory() for tensor in tensors)
+        return RawView(modality=self.modality, images=images, labels=labels, cameras=cameras, rows=rows)
+
     def to_view(self, device: torch.device, mean: tuple[float, ...], std: tuple[float, ...]) -> View:
         """Move to `device` and normalise there."""
         return View(
@@ -53,7 +62,7 @@ class RawView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingLoader(Dataset[dict[str, RawView]]):
+class TrainingLoader(Dataset[dict[str, RawView] | VireidError]):
     """One epoch of batches; item i is batch i of that epoch, drawn and augmented from (seed, phase, epoch, i) alone."""
 
     pictures: Mapping[Modality, Pictures]
@@ -68,7 +77,14 @@ class TrainingLoader(Dataset[dict[str, RawView]]):
     def __len__(self) -> int:
         return self.sampler.batches
 
-    def __getitem__(self, batch: int) -> dict[str, RawView]:
+    def __getitem__(self, batch: int) -> dict[str, RawView] | VireidError:
+        """Batch number `batch`, or the error that it met: raised in a worker, it would arrive as a traceback."""
+        try:
+            return self._batch(batch)
+        except VireidError as error:
+            return error
+
+    def _batch(self, batch: int) -> dict[str, RawView]:
         positions = self.sampler.batch(self.phase, self.epoch, batch, share=self.share)
         decoded = {
             modality: [self._read(self.pictures[modality].paths[i]) for i in indices]
@@ -79,19 +95,26 @@ class TrainingLoader(Dataset[dict[str, RawView]]):
             for number, (name, request) in enumerate(self.views.items())
         }
 
-    def batches(self, *, start: int, workers: int) -> Iterator[dict[str, RawView]]:
-        """Batches from number `start` on, read ahead by `workers` processes (0: in this one)."""
+    def batches(self, *, start: int, workers: int, pin: bool = False) -> Iterator[dict[str, RawView]]:
+        """Batches from number `start` on, read ahead by `workers` processes (0: in this one).
+
+        Raises:
+            ImageError: a picture cannot be read.
+        """
         remaining = range(start, len(self))
-        loader: DataLoader[dict[str, RawView]] = DataLoader(
+        loader: DataLoader[dict[str, RawView] | VireidError] = DataLoader(
             self,
             batch_size=None,
             sampler=remaining,
             num_workers=workers,
             prefetch_factor=2 if workers else None,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=pin,
             generator=torch.Generator().manual_seed(0),  # the loader's own, so that the global one stays untouched
         )
-        return iter(loader)
+        for batch in loader:
+            if isinstance(batch, VireidError):
+                raise batch
+            yield batch
 
     def _read(self, path: str) -> torch.Tensor:
         return torch.from_numpy(resize(read_image(path), self.image_size)).permute(2, 0, 1)
@@ -101,14 +124,15 @@ class TrainingLoader(Dataset[dict[str, RawView]]):
     ) -> RawView:
         pictures = self.pictures[request.modality]
         first = self.share.rank * len(positions)  # place within the global batch
-        extra = named_transform(request.transform) if request.transform else None
+        augmentation = self.augmentation
+        if request.channel_exchange is not None:
+            augmentation = augmentation.model_copy(update={"channel_exchange": request.channel_exchange})
         images = []
         for place, image in enumerate(decoded, start=first):
             rng = np.random.default_rng(
                 [_AUGMENTATION_STREAM, self.sampler.seed, self.phase, self.epoch, batch, number, place]
             )
-            augmented = self.augmentation.apply(image, request.modality, rng)
-            images.append(extra(augmented, rng) if extra else augmented)
+            images.append(augmentation.apply(image, request.modality, rng))
         return RawView(
             modality=request.modality,
             images=torch.stack(images),

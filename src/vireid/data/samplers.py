@@ -21,6 +21,11 @@ class Share:
     rank: int = 0
     world: int = 1
 
+    def refuse_uneven(self, identities: int) -> None:
+        """Raise a UsageError if the identities of a batch cannot be divided among the processes."""
+        if identities % self.world:
+            raise UsageError(f"batch.identities={identities} is not divisible by {self.world} processes")
+
 
 class IdentitySampler:
     """Batches of P identities x K pictures per modality, any batch of any epoch computable on its own.
@@ -44,6 +49,9 @@ class IdentitySampler:
         paired: bool = True,
         batches: int | None = None,
     ) -> None:
+        none = [modality for modality in labels if images[modality] < 1]
+        if none:
+            raise UsageError(f"a batch takes no {none[0]} pictures, but the method trains on them; set batch.{none[0]}")
         self.identities, self.seed, self.paired = identities, seed, paired
         self.images = {modality: images[modality] for modality in labels}
         self._members = {modality: _members(values) for modality, values in labels.items()}
@@ -65,14 +73,8 @@ class IdentitySampler:
     def batch(
         self, phase: int, epoch: int, batch: int, *, share: Share | None = None
     ) -> dict[Modality, NDArray[np.int64]]:
-        """Positions into each modality's `labels` for one batch, grouped by identity, for one process's share.
-
-        Raises:
-            UsageError: the identities of a batch cannot be divided among the processes.
-        """
+        """Positions into each modality's `labels` for one batch, grouped by identity, for one process's share."""
         share = share or Share()
-        if self.identities % share.world:
-            raise UsageError(f"batch.identities={self.identities} is not divisible by {share.world} processes")
         rng = np.random.default_rng([_SAMPLER_STREAM, self.seed, phase, epoch, batch])
         chosen: NDArray[np.int64] | None = None
         positions = {}

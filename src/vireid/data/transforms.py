@@ -1,7 +1,6 @@
 """Augmentation of uint8 tensors, every draw from a generator that is handed in, and normalisation of batches."""
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
@@ -10,24 +9,17 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from vireid.errors import UsageError, choose
+from vireid.errors import UsageError
 from vireid.options import Options
 from vireid.types import Modality
 
 __all__ = [
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
-    "TRANSFORMS",
     "Augmentation",
     "channel_exchange",
-    "named_transform",
     "normalise",
 ]
 
 Transform: TypeAlias = Callable[[Tensor, np.random.Generator], Tensor]
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 _GREY = (0.2989, 0.5870, 0.1140)
 _CHANNEL_FILL = (125, 123, 114)  # (0.4914, 0.4822, 0.4465) of white, each channel its own
@@ -118,19 +110,6 @@ def channel_exchange(image: Tensor, rng: np.random.Generator) -> Tensor:
     if case < 3:
         return image[case].expand(3, -1, -1).clone()
     return _grey(image) if rng.random() < 0.5 else image
-
-
-TRANSFORMS: Mapping[str, Transform] = MappingProxyType({"channel_exchange": channel_exchange})
-"""Further steps that a view may ask for by name: image (3, H, W) uint8 and generator -> image."""
-
-
-def named_transform(name: str) -> Transform:
-    """The entry of `TRANSFORMS`.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    return TRANSFORMS[choose(name, TRANSFORMS, "transform")]
 
 
 def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -69,7 +69,8 @@ class AGW(Method):
         cameras = {Modality.VISIBLE: self.data.visible_cameras, Modality.INFRARED: self.data.infrared_cameras}
         views = {name: request for name, request in super().views().items() if cameras[request.modality]}
         if self.options.enhanced:
-            views["visible_exchanged"] = ViewRequest(modality=Modality.VISIBLE, transform="channel_exchange")
+            views["visible"] = ViewRequest(modality=Modality.VISIBLE, channel_exchange=False)
+            views["visible_exchanged"] = ViewRequest(modality=Modality.VISIBLE, channel_exchange=True)
         return views
 
     def parameter_groups(self, phase: str) -> list[ParameterGroup]:  # noqa: ARG002 - one phase only

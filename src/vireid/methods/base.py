@@ -137,11 +137,6 @@ class Method(nn.Module):
         """Called once after the last epoch of a phase, without gradient."""
 
 
-def count_parameters(module: nn.Module) -> int:
-    """Number of trainable values."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
-
-
 def unit(vectors: Tensor) -> Tensor:
     """Rows of unit length, in fp32 whatever the autocast type."""
     return torch.nn.functional.normalize(vectors.float(), dim=-1)

@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+from numpy.typing import NDArray
 from pydantic import Field
 
 from vireid.errors import BundleError, LeakError, RecipeError
@@ -27,11 +31,12 @@ from vireid.options import Options, parse
 from vireid.types import DataInfo
 
 if TYPE_CHECKING:
+    from vireid.data import Dataset
     from vireid.methods.base import Method
 
-__all__ = ["Bundle", "Card", "Preprocessing", "save_bundle"]
+__all__ = ["Bundle", "Card", "Preprocessing", "identity_names", "save_bundle"]
 
-HEADER, WEIGHTS, FIGURES = "bundle.json", "weights.safetensors", "figures.json"
+HEADER, WEIGHTS, FIGURES, _LOCK = "bundle.json", "weights.safetensors", "figures.json", ".figures.lock"
 
 
 class Preprocessing(Options):
@@ -57,6 +62,9 @@ class Card(Options):
     restricted: bool = Field(description="pictures of this data may not be shown in reports without an explicit flag")
     protocol: str = Field(description="protocol whose training split was used")
     identities: tuple[int, ...] = Field(description="identities trained on; a test that contains one is refused")
+    identity_names: tuple[str, ...] = Field(
+        (), description="their names, where the data set names them and numbers them itself"
+    )
     recipe: str = Field(description="SHA-256 of the resolved recipe")
     seed: int
     vireid: str
@@ -111,7 +119,7 @@ class Bundle:
         return _sha256(self.path / HEADER)
 
     @property
-    def name(self) -> str:
+    def method_name(self) -> str:
         return self.header.method
 
     @property
@@ -140,17 +148,29 @@ class Bundle:
         method.load_state_dict(load_file(self.path / WEIGHTS))
         return method.eval()
 
-    def refuse_leak(self, *, fingerprint: str, identities: set[int]) -> None:
-        """Refuse a test on identities this model was trained on.
+    def refuse_leak(self, dataset: Dataset, rows: NDArray[np.int64]) -> None:
+        """Refuse a test on people this model was trained on; `rows` of `dataset.images` are what is tested.
+
+        Two data sets of one kind and name are taken for versions of one, whatever else changed: pictures that were
+        added or other lists do not make other people. Where a table names its people, names are compared, since their
+        numbers change as soon as one is added.
 
         Raises:
-            LeakError: the data is the training data and identities are shared.
+            LeakError: the data is the training data, or a version of it, and people are shared.
         """
-        shared = identities & set(self.card.identities)
-        if fingerprint == self.card.dataset_fingerprint and shared:
+        card, tested = self.card, dataset.images.iloc[rows]
+        same_table = dataset.fingerprint == card.dataset_fingerprint
+        if not same_table and (dataset.kind, dataset.name) != (card.dataset_kind, card.dataset):
+            return
+        numbers, names = {int(identity) for identity in tested.identity.unique()}, identity_names(tested)
+        shared = _people(card.identity_names or card.identities) & _people(names or numbers)
+        if same_table or (names and not card.identity_names):
+            shared |= _people(numbers & set(card.identities))
+        if shared:
             raise LeakError(
-                f"{len(shared)} of the {len(identities)} test identities were trained on (first: {min(shared)}): this "
-                f"model was trained for protocol {self.card.protocol!r}; test it on that split, or train another"
+                f"{len(shared)} of the {len(numbers)} test identities were trained on (first: {min(shared)}): this "
+                f"model was trained for protocol {card.protocol!r} of {card.dataset}; test it on that split, or train "
+                "another. A data set of the same name that shows other people needs a name of its own in expected.json"
             )
 
     def figures(self) -> list[dict[str, Any]]:
@@ -160,10 +180,20 @@ class Bundle:
         return found
 
     def record(self, figure: Mapping[str, Any]) -> None:
-        """Keep a measured figure; one of the same protocol, data and mode is replaced."""
+        """Keep a measured figure; one of the same protocol, data and mode is replaced. Several processes may record.
+
+        Raises:
+            OSError: the bundle cannot be written.
+        """
         keys = ("protocol", "fingerprint", "mode", "rerank")
-        kept = [old for old in self.figures() if any(old.get(key) != figure.get(key) for key in keys)]
-        write_json(self.path / FIGURES, [*kept, dict(figure)])
+        with FileLock(self.path / _LOCK):
+            kept = [old for old in self.figures() if any(old.get(key) != figure.get(key) for key in keys)]
+            write_json(self.path / FIGURES, [*kept, dict(figure)])
+
+
+def identity_names(table: pd.DataFrame) -> tuple[str, ...]:
+    """Names of the people in an image table, sorted; none where the table knows them by number alone."""
+    return tuple(sorted(set(table["identity_name"]))) if "identity_name" in table else ()
 
 
 def save_bundle(path: Path, method: Method, *, preprocessing: Preprocessing, card: Card) -> Bundle:
@@ -190,3 +220,8 @@ def save_bundle(path: Path, method: Method, *, preprocessing: Preprocessing, car
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _people(identities: Iterable[int | str]) -> set[str]:
+    """Identities as text; names that are whole numbers ("0006") are written as those."""
+    return {str(int(text)) if (text := str(identity)).isdecimal() else text for identity in identities}

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vireid.errors import WeightsError
 from vireid.files import new_file
 
-__all__ = ["LoadReport", "Startable", "fill", "load_start", "save_start"]
+__all__ = ["LoadReport", "Startable", "fill", "load_start", "save_start", "start_metadata"]
 
 _HUB_FILE = "model.safetensors"
 _HUB_PATIENCE = 3.0  # seconds
@@ -30,20 +30,20 @@ _SHOWN = 5
 class LoadReport:
     """What became of start weights.
 
-    loaded, skipped, resized: keys of the source; skipped are those of its classifier. fresh: keys of the network
-    that the source does not know (attention blocks, ...) and that keep their initial values.
+    source: what was asked for; for ImageNet's weights also timm's name of those taken, `imagenet (resnet50.tv_in1k)`.
+    loaded, skipped: keys of the source; skipped are those of its classifier. fresh: keys of the network that the
+    source does not know (attention blocks, ...) and that keep their initial values.
     """
 
     source: str
     loaded: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
-    resized: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if not self.loaded:
             return f"start weights {self.source!r}: all values are random"
-        counts = (("skipped", self.skipped), ("resized", self.resized), ("fresh", self.fresh))
+        counts = (("skipped", self.skipped), ("fresh", self.fresh))
         rest = "".join(f", {len(keys)} {word} ({_some(keys)})" for word, keys in counts if keys)
         return f"start weights {self.source!r}: {len(self.loaded)} tensors loaded{rest}"
 
@@ -66,15 +66,37 @@ def load_start(network: Startable, source: str) -> LoadReport:
     """
     if source == "none":
         return LoadReport(source=source)
-    path = _imagenet_file(network.architecture) if source == "imagenet" else Path(source)
+    path = Path(source)
+    if source == "imagenet":
+        path, name = _imagenet_file(network.architecture)
+        source = f"imagenet ({name})"
     return network.load_start(_read(path, network.architecture), source=source)
 
 
-def save_start(path: Path, network_state: Mapping[str, Tensor], architecture: str) -> None:
-    """Write start weights that `load_start` reads; the file appears whole or not at all."""
+def save_start(
+    path: Path, network_state: Mapping[str, Tensor], *, architecture: str, made_by: str | None = None
+) -> None:
+    """Write start weights that `load_start` reads; the file appears whole or not at all.
+
+    made_by: a key of everything that decided the weights; `start_metadata` tells it.
+    """
     state = {key: value.detach().cpu().contiguous().clone() for key, value in network_state.items()}
+    metadata = {"architecture": architecture, "format": "pt"} | ({"made_by": made_by} if made_by else {})
     with new_file(path) as temporary:
-        save_file(state, temporary, metadata={"architecture": architecture, "format": "pt"})
+        save_file(state, temporary, metadata=metadata)
+
+
+def start_metadata(path: Path) -> dict[str, str]:
+    """What a file of start weights says of itself: `architecture` and `made_by`, where known.
+
+    Raises:
+        WeightsError: it is no readable safetensors file.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (safetensors.SafetensorError, OSError) as error:
+        raise WeightsError(f"start weights {str(path)!r} are not a readable safetensors file: {error}") from None
 
 
 def fill(
@@ -127,18 +149,13 @@ def _read(path: Path, architecture: str) -> dict[str, Tensor]:
         raise WeightsError(
             f"start weights {str(path)!r} do not exist; give the path of a safetensors file, 'imagenet' or 'none'"
         )
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        state: dict[str, Tensor] = load_file(path)
-    except safetensors.SafetensorError as error:
-        raise WeightsError(f"start weights {str(path)!r} are not a readable safetensors file: {error}") from None
-    found = metadata.get("architecture")
+    found = start_metadata(path).get("architecture")
     if found is not None and _untagged(found) != _untagged(architecture):
         raise WeightsError(
             f"start weights {str(path)!r} belong to {found!r}, the network is {architecture!r}; "
             f"set architecture={found} or give other weights"
         )
+    state: dict[str, Tensor] = load_file(path)
     return state
 
 
@@ -147,15 +164,16 @@ def _untagged(architecture: str) -> str:
     return architecture.partition(".")[0]
 
 
-def _imagenet_file(architecture: str) -> Path:
-    """timm's pretrained weights, from the hub's local cache if they are there."""
+def _imagenet_file(architecture: str) -> tuple[Path, str]:
+    """timm's pretrained weights, from the hub's local cache if they are there, and their name with its tag."""
     config = timm.get_pretrained_cfg(architecture)
     if config is None or not config.hf_hub_id:
         raise WeightsError(f"timm has no ImageNet weights for {architecture!r}; {_remedy(architecture)}")
     repository = str(config.hf_hub_id)
+    name = f"{config.architecture}.{config.tag}"
     cached = huggingface_hub.try_to_load_from_cache(repository, _HUB_FILE)
     if isinstance(cached, str):
-        return Path(cached)
+        return Path(cached), name
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         raise WeightsError(
             f"ImageNet weights of {architecture!r} are not in the local cache and HF_HUB_OFFLINE forbids fetching; "
@@ -168,7 +186,7 @@ def _imagenet_file(architecture: str) -> Path:
             f"does not answer within {_HUB_PATIENCE:.0f} s; {_remedy(architecture)}"
         )
     try:
-        return Path(huggingface_hub.hf_hub_download(repository, _HUB_FILE))
+        return Path(huggingface_hub.hf_hub_download(repository, _HUB_FILE)), name
     except (HfHubHTTPError, OSError) as error:
         raise WeightsError(
             f"ImageNet weights of {architecture!r} could not be fetched from {repository!r}: {error}; "
@@ -179,7 +197,7 @@ def _imagenet_file(architecture: str) -> Path:
 def _remedy(architecture: str) -> str:
     return (
         f"give the path of a local file (timm's state of {architecture!r} as safetensors), "
-        "or make start weights from your own pictures with `vireid pretrain`"
+        f"or take start weights from rendered people: `vireid pretrain --architecture {architecture}`"
     )
 
 

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 from vireid.data import Dataset
 from vireid.data.loaders import RawView, TrainingLoader
 from vireid.data.samplers import Share
-from vireid.errors import TrainingError, UsageError
+from vireid.errors import TrainingError, UsageError, choose
 from vireid.methods import method_class
 from vireid.methods.base import Labels, Method
 from vireid.methods.bundle import Bundle, Card, save_bundle
@@ -49,11 +49,13 @@ def train(
     out: Run,
     *,
     resume: bool = False,
-    device: Literal["auto", "cpu"] = "auto",
+    device: str | None = None,
     track: Track = untracked,
     say: Say = _silent,
 ) -> Bundle:
-    """Train as the recipe says, into the run folder `out`; `say` is told what start weights or checkpoint it takes.
+    """Train as the recipe says, into the run folder `out`; a finished run that is resumed gives its bundle at once.
+
+    device: `cpu` or `cuda` (default: CUDA where there is one). say: is told what is trained from which start.
 
     Raises:
         UsageError: the folder holds another run. TrainingError: a loss is not a number, too few identities, ...
@@ -65,8 +67,22 @@ def train(
     return Training(recipe, method, data, out, device=device, track=track, say=say).run(resume=resume)
 
 
+def _accelerator(device: str | None) -> Accelerator:
+    """The launcher's processes on `device`; a process keeps the device that its first run chose."""
+    wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if choose(wanted, ("cpu", "cuda"), "device") == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device 'cuda' is not there (torch sees none); use cpu")
+    try:
+        accelerator = Accelerator(cpu=wanted == "cpu")
+    except ValueError as error:
+        raise UsageError(f"this process cannot train on {wanted} any more: {error}") from error
+    if accelerator.device.type != wanted:
+        raise UsageError(f"this process trained on {accelerator.device.type} before; train on {wanted} in another one")
+    return accelerator
+
+
 class Training:
-    """One run in progress. `train` builds it; stand-in pretraining brings its own method."""
+    """One run in progress, of any `Method`; `train` builds it from a recipe."""
 
     def __init__(
         self,
@@ -75,12 +91,12 @@ class Training:
         data: TrainingData,
         out: Run,
         *,
-        device: Literal["auto", "cpu"] = "auto",
+        device: str | None = None,
         track: Track = untracked,
         say: Say = _silent,
     ) -> None:
         self.recipe, self.data, self.out, self.track = recipe, data, out, track
-        self.accelerator = Accelerator(cpu=device == "cpu")
+        self.accelerator = _accelerator(device)
         self.device = self.accelerator.device
         if recipe.precision == "fp16" and self.device.type != "cuda":
             raise UsageError("precision=fp16 needs a CUDA device; on a CPU use precision=bf16 or fp32")
@@ -93,15 +109,15 @@ class Training:
 
     def run(self, *, resume: bool) -> Bundle:
         """Train from the beginning, or from the newest checkpoint, to the end; returns the bundle."""
-        found = self.out.begin(self.recipe, resume=resume) if self.main else None
-        self.accelerator.wait_for_everyone()
-        if resume and not self.main:
-            found = self.out.begin(self.recipe, resume=True)
-        if found is None:
-            report = self.method.load_start(self.recipe.start)
-            self._say(str(report or "start weights: none"))
-        else:
+        found = self.out.find(self.recipe, resume=resume)
+        self.accelerator.wait_for_everyone()  # all have looked before the first one writes
+        if found and found.values["phase"] == len(self.recipe.phases) and self.out.bundle_folder.exists():
+            return Bundle.open(self.out.bundle_folder)
+        self._say(self.data.describe())
+        if found:
             self._say(f"resuming at step {found.values['step']}")
+        else:
+            self._begin()
         self.method.to(self.device).to(memory_format=torch.channels_last)
         if self.accelerator.num_processes > 1 and self.recipe.synchronise_batch_norm:
             share_batch_statistics(self.method)
@@ -116,6 +132,14 @@ class Training:
         if self.board:
             self.board.close()
         return self._finish()
+
+    def _begin(self) -> None:
+        """Everything that can be wrong with a new run is found before its folder is made."""
+        report = self.method.load_start(self.recipe.start)
+        self._loader(0, 0)
+        self._say(str(report or "start weights: none"))
+        if self.main:
+            self.out.create(self.recipe)
 
     def _phase(self, number: int, found: Checkpoint | None) -> None:
         phase = self.recipe.phases[number]
@@ -134,6 +158,8 @@ class Training:
             self._validate(phase, epoch)
             position = (number + 1, 0, 0) if ended else (number, epoch + 1, 0)
             self._save(position, None if ended else optimisation)
+            if self._asked_to_stop() and position[0] < len(self.recipe.phases):
+                raise KeyboardInterrupt
 
     def _epoch(self, number: int, epoch: int, begin: int, model: torch.nn.Module, optimisation: Optimisation) -> None:
         phase = self.recipe.phases[number]
@@ -142,7 +168,7 @@ class Training:
                 self.labels = self.method.relabel(self._pictures(), self._clock(phase, epoch, 0, 1)) or self.labels
         loader = self._loader(number, epoch)
         batches = len(loader)
-        raw_batches = loader.batches(start=begin, workers=self.recipe.workers)
+        raw_batches = loader.batches(start=begin, workers=self.recipe.workers, pin=self.device.type == "cuda")
         description = f"{phase.name} {epoch + 1}/{phase.epochs}"
         tracked = self.track(raw_batches, description=description, total=batches - begin)
         self.method.train()
@@ -253,12 +279,18 @@ class Training:
         tensors |= {f"labels.{modality}": torch.from_numpy(values) for modality, values in self.labels.of.items()}
         values: dict[str, Any] = dict(zip(("phase", "epoch", "batch"), position, strict=True))
         values |= {"step": self.step, "best": self.best, "paired": self.labels.paired}
+        values["data"] = self.data.dataset.fingerprint
         if optimisation:
             tensors |= optimisation.tensors()
             values |= optimisation.values()
         self.out.save(Checkpoint(tensors=tensors, values=values))
 
     def _restore(self, found: Checkpoint) -> int:
+        if found.values["data"] != self.data.dataset.fingerprint:
+            raise UsageError(
+                f"{self.out.path} was trained on other pictures (data fingerprint {found.values['data'][:12]}, now "
+                f"{self.data.dataset.fingerprint[:12]}); give it the same data, or choose another --out"
+            )
         self.method.load_state_dict(found.part("model"))
         of = {modality: found.part("labels")[modality].numpy() for modality in self.labels.of}
         self.labels = Labels(of=of, paired=bool(found.values["paired"]))

@@ -52,13 +52,22 @@ class TrainingData:
         held_out = _hold_out(table, recipe.data.held_out, recipe.seed)
         kept = table[~table.identity.isin(held_out)]
         classes = {identity: number for number, identity in enumerate(sorted(kept.identity.unique()))}
-        of = {
-            modality: kept.identity[kept.modality == modality].map(classes).to_numpy(np.int64, copy=True)
-            for modality in Modality
-        }
+        identity = {modality: kept.identity[kept.modality == modality] for modality in Modality}
+        of = {modality: side.map(classes).to_numpy(np.int64, copy=True) for modality, side in identity.items()}
+        if not recipe.supervised:
+            of = {modality: np.full_like(values, -1) for modality, values in of.items()}
         return cls(
             dataset=dataset, protocol=protocol, table=table, held_out=held_out, labels=Labels(of=of, paired=True)
         )
+
+    def describe(self) -> str:
+        """How many pictures and identities are trained on, and who takes no part."""
+        counts = ", ".join(f"{len(self._of(m))} {m}" for m in Modality if len(self._of(m)))
+        seen = self.trained.groupby("identity").modality.nunique()
+        alone = int((seen < seen.max()).sum())
+        rest = f"; {alone} of them are seen in one modality only and are never drawn" if alone else ""
+        kept = f"; {len(self.held_out)} more are held out" if self.held_out else ""
+        return f"training on {len(seen)} identities of {self.dataset.name} ({counts} pictures){rest}{kept}"
 
     @property
     def trained(self) -> pd.DataFrame:
@@ -86,6 +95,7 @@ class TrainingData:
         share: Share,
     ) -> TrainingLoader:
         """The batches of one epoch."""
+        share.refuse_uneven(recipe.batch.identities)
         used = [modality for modality in Modality if modality in {view.modality for view in views.values()}]
         pictures = {modality: self._pictures(modality, labels.of[modality]) for modality in used}
         sampler = IdentitySampler(
@@ -159,17 +169,25 @@ class TrainingData:
 
 
 def _hold_out(table: pd.DataFrame, share: float, seed: int) -> tuple[int, ...]:
-    """Identities seen in both modalities, `share` of them from every group that the same cameras saw."""
+    """Identities of the split `train` seen in both modalities: `share` of them, from every group of cameras its part.
+
+    Validation identities of SYSU-MM01 are no candidates: cameras 1, 2 and 6 never saw them.
+    """
     if share == 0:
         return ()
-    seen = table.groupby("identity").agg(
+    candidates = table[table.split != "val"]
+    seen = candidates.groupby("identity").agg(
         modalities=("modality", "nunique"), cameras=("camera", lambda values: tuple(sorted(set(values))))
     )
     rng = np.random.default_rng([_HELD_OUT_STREAM, seed])
-    chosen: list[int] = []
-    for _, group in seen[seen.modalities == 2].groupby("cameras", sort=True):
-        members = np.sort(group.index.to_numpy())
-        chosen += [int(i) for i in rng.permutation(members)[: round(share * len(members))]]
+    both = seen[seen.modalities == 2]
+    groups = [np.sort(group.index.to_numpy()) for _, group in both.groupby("cameras", sort=True)]
+    # Largest remainders: the parts of small groups add up to the share of all.
+    wanted = np.array([share * len(group) for group in groups])
+    counts = np.floor(wanted).astype(int)
+    missing = round(float(wanted.sum())) - int(counts.sum())
+    counts[np.argsort(counts - wanted, kind="stable")[:missing]] += 1
+    chosen = [int(i) for group, count in zip(groups, counts, strict=True) for i in rng.permutation(group)[:count]]
     if len(chosen) < 2:
         raise UsageError(f"data.held_out={share} keeps {len(chosen)} identities out; at least 2 are needed")
     return tuple(sorted(chosen))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import math
 from collections.abc import Sequence
 from importlib.resources import files
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vireid.data.transforms import Augmentation
 from vireid.errors import RecipeError, UsageError, choose
@@ -102,7 +103,6 @@ class Recipe(Options):
     augmentation: Augmentation
     batch: BatchShape
     phases: tuple[Phase, ...] = Field(min_length=1)
-    supervised: bool = Field(True, description="false: no identity reaches the method")
     steps_per_epoch: int | None = Field(None, ge=1, description="default: enough to see the larger modality once")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     seed: int = Field(0, ge=0)
@@ -110,28 +110,38 @@ class Recipe(Options):
     checkpoint_every: int = Field(200, ge=1, description="steps between two checkpoints (one ends every epoch too)")
     synchronise_batch_norm: bool = Field(True, description="batch statistics over all processes")
 
-    @model_validator(mode="after")
-    def _method_agrees(self) -> Recipe:
-        method = method_class(choose(self.method, names(), "method"))
-        if self.supervised != method.supervised:
-            raise ValueError(f"method {self.method} has supervised={method.supervised}")
-        return self
+    @field_validator("method")
+    @classmethod
+    def _exists(cls, value: str) -> str:
+        try:
+            return choose(value, names(), "method")
+        except UsageError as error:
+            raise ValueError(str(error)) from None
 
-    def method_options(self) -> Options:
+    @property
+    def supervised(self) -> bool:
+        """Whether the method is trained with identities; otherwise none reaches it."""
+        return method_class(self.method).supervised
+
+    def method_options(self, where: str = "recipe") -> Options:
         """The method's options, checked; the mistakes carry the path `options`."""
-        return parse(method_class(self.method).Options, self.options, where="recipe: options")
+        return parse(method_class(self.method).Options, self.options, where=where, prefix="options.")
 
     def resolved(self) -> dict[str, Any]:
-        """Every value spelt out, as plain YAML values."""
+        """Every value spelt out, as plain YAML values; the data's folder is absolute."""
         plain = self.model_dump(mode="json")
         plain["options"] = self.method_options().model_dump(mode="json")
+        if self.data.root is not None:
+            plain["data"]["root"] = str(self.data.root.absolute())
         return plain
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what decides the result: all but where the data lies and how many workers read it."""
+        """SHA-256 of what decides the result: start weights by content, nothing of where the data lies."""
         plain = self.resolved()
         plain["data"].pop("root")
+        if Path(self.start).is_file():
+            plain["start"] = hashlib.sha256(Path(self.start).read_bytes()).hexdigest()
         for key in ("workers", "checkpoint_every"):
             plain.pop(key)
         return digest_of(plain)
@@ -170,11 +180,20 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{source}: not readable as YAML: {error}") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{source}: a recipe is a mapping of names to values, not {type(values).__name__}")
+    problems = []
     for override in overrides:
-        _override(values, override)
-    recipe = parse(Recipe, values, where=str(source))
-    recipe.method_options()
-    _check_phases(recipe, str(source))
+        try:
+            _override(values, override)
+        except UsageError as error:
+            problems.append(str(error))
+    recipe = None
+    try:
+        recipe = parse(Recipe, values, where=str(source))
+        _check_method(recipe, str(source))
+    except RecipeError as error:
+        problems.append(str(error))
+    if recipe is None or problems:
+        raise RecipeError("\n".join(problems))
     return recipe
 
 
@@ -193,7 +212,10 @@ def _override(values: dict[str, Any], override: str) -> None:
     target: Any = values
     for part in parts[:-1]:
         target = _step(target, part, override)
-    value = yaml.safe_load(text)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise UsageError(f"{override!r}: {text!r} is not a YAML value") from None
     if isinstance(target, list):
         target[_index(target, parts[-1], override)] = value
     else:
@@ -227,8 +249,9 @@ def _index(target: list[Any], part: str, override: str) -> int:
     raise UsageError(f"{override!r}: no entry {part!r} (allowed: {', '.join(labels)})")
 
 
-def _check_phases(recipe: Recipe, where: str) -> None:
-    expected = method_class(recipe.method).phases(recipe.method_options())
+def _check_method(recipe: Recipe, where: str) -> None:
+    """Options and phases are the method's."""
+    expected = method_class(recipe.method).phases(recipe.method_options(where))
     given = tuple(phase.name for phase in recipe.phases)
     if given != expected:
         raise RecipeError(f"{where}: phases: {recipe.method} trains {list(expected)}, in this order, not {list(given)}")

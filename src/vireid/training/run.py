@@ -5,7 +5,7 @@ metrics.jsonl    one JSON object a step (losses, rate) and a validation
 tensorboard/     the same for TensorBoard
 checkpoints/     step-XXXXXXXX/{state.safetensors, state.json}: the newest complete one
 bundle/          the trained model
-embeddings/      per evaluated data set, see `vireid.training.test`
+embeddings/      per evaluated data set, see `vireid.training.measure`
 """
 
 from __future__ import annotations
@@ -51,23 +51,26 @@ class Run:
         self.bundle_folder = self.path / "bundle"
         self.checkpoints = self.path / "checkpoints"
 
-    def begin(self, recipe: Recipe, *, resume: bool) -> Checkpoint | None:
-        """Make the folder for a new run, or find where to resume.
+    def find(self, recipe: Recipe, *, resume: bool) -> Checkpoint | None:
+        """Where to go on, None where to begin; writes nothing. A run that took no step yet may begin afresh.
 
         Raises:
             UsageError: a run is there and `resume` is off; nothing is there to resume; the recipes differ.
         """
         exists = self.recipe_file.is_file()
-        if exists and not resume:
-            raise UsageError(f"{self.path} already holds a run; add --resume to go on with it, or choose another --out")
         if resume and not exists:
             raise UsageError(f"{self.path} holds no run to resume; leave out --resume to start one")
-        if not exists:
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_text(self.recipe_file, yaml.safe_dump(recipe.resolved(), sort_keys=False))
+        if exists and not resume and (self.records() or self._newest()):
+            raise UsageError(f"{self.path} already holds a run; add --resume to go on with it, or choose another --out")
+        if not resume:
             return None
         self._refuse_other_recipe(recipe)
         return self._newest()
+
+    def create(self, recipe: Recipe) -> None:
+        """Make the folder of a new run."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.recipe_file, yaml.safe_dump(recipe.resolved(), sort_keys=False))
 
     def recipe(self) -> Recipe:
         """The resolved recipe of this run."""
@@ -82,7 +85,7 @@ class Run:
             contiguous = {name: value.detach().cpu().contiguous() for name, value in checkpoint.tensors.items()}
             save_file(contiguous, temporary / "state.safetensors")
             write_json(temporary / "state.json", dict(checkpoint.values))
-        for old in self.checkpoints.glob("step-*"):
+        for old in (*self.checkpoints.glob("step-*"), *self.checkpoints.glob(".step-*")):  # the latter a kill left
             if old != folder:
                 shutil.rmtree(old, ignore_errors=True)
 
