@@ -78,6 +78,7 @@ def tiny_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
             start = TwoStreamResNet("resnet10t").start_state(Modality.VISIBLE)
             save_start(out / "start.safetensors", start, architecture="resnet10t")
             changes = [word for change in SMALL_RUN for word in ("--set", change)]
+            changes += ["--set", f"start={out / 'start.safetensors'}"]
             words = ["demo", "--out", str(out), "--preset", "tiny", "--workers", "1", *changes]
             found = CliRunner().invoke(app, words)
             assert found.exit_code == 0, f"{found.output}\n{found.exception!r}"

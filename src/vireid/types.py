@@ -6,7 +6,7 @@ This module imports neither.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
@@ -29,11 +29,13 @@ __all__ = [
     "DataInfo",
     "Embeddings",
     "Modality",
+    "Say",
     "Side",
     "Track",
     "Trial",
     "View",
     "ViewRequest",
+    "silent",
     "untracked",
 ]
 
@@ -194,6 +196,14 @@ class Trial:
                 f"trial {self.index}: invalid has shape {self.invalid.shape}, "
                 f"expected ({len(self.query)}, {len(self.gallery)})"
             )
+
+
+Say: TypeAlias = Callable[[str], None]
+"""Tells a person something, one line; the command line writes it to standard error."""
+
+
+def silent(text: str) -> None:
+    """The `Say` that says nothing."""
 
 
 ItemT = TypeVar("ItemT")

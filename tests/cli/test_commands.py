@@ -1,6 +1,7 @@
 """The command line as a person meets it."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -163,3 +164,49 @@ def test_training_without_torch_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.strip().endswith("run: pip install 'vireid[train]'")
+
+
+WAITING = """
+import sys, time
+from vireid.cli.app import app, main
+@app.command()
+def wait(seconds: int) -> None:
+    print("ready", flush=True)
+    time.sleep(seconds)
+sys.argv = ["vireid", *sys.argv[1:]]
+main()
+"""
+
+
+def test_ctrl_c_says_so_and_exits_with_130() -> None:
+    command = [sys.executable, "-c", WAITING, "wait", "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "vireid: stopped; what was done is kept\n")
+
+
+def test_a_wrong_use_keeps_its_frame_and_exit_code() -> None:
+    done = subprocess.run([sys.executable, "-c", WAITING, "wait", "x"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Usage: vireid wait" in done.stderr
+    assert "╭" in done.stderr or "Error" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (PermissionError(13, "Permission denied", "/x/figures.json"), "vireid: /x/figures.json: Permission denied\n"),
+        (OSError("the connection was lost"), "vireid: the connection was lost\n"),
+    ],
+)
+def test_a_file_that_cannot_be_had_is_one_line(
+    raised: OSError, told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise raised
+
+    monkeypatch.setattr("vireid.methods.names", fail)
+    assert run("methods", "list", capsys=capsys, monkeypatch=monkeypatch) == (1, "", told)

@@ -47,14 +47,6 @@ def test_the_demo_leaves_pages(tiny_demo: Path) -> None:
         assert "https://" not in page.replace("https://www.w3.org", "")
 
 
-def test_repeating_the_demo_does_nothing_twice(small_run: list[str], tiny_demo: Path, invoke: Invoke) -> None:
-    weights = tiny_demo / "bundle" / "weights.safetensors"
-    before = (weights.stat().st_mtime_ns, (tiny_demo / "metrics.json").read_text())
-    changes = [word for change in small_run for word in ("--set", change)]
-    invoke("demo", "--out", tiny_demo, "--preset", "tiny", "--workers", 1, *changes)
-    assert (weights.stat().st_mtime_ns, (tiny_demo / "metrics.json").read_text()) == before
-
-
 def test_evaluate_agrees_with_the_demo_and_knows_other_protocols(tiny_demo: Path, invoke: Invoke) -> None:
     again = json.loads(invoke("evaluate", tiny_demo, "--json"))
     assert again == json.loads((tiny_demo / "metrics.json").read_text())

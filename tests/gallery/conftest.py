@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ PREPROCESSING = {"height": 16, "width": 8, "mean": [0.5, 0.5, 0.5], "std": [0.5,
 class StripeEncoder:
     """Mean colour of four stripes, unit length; stops after `batches` calls if told so."""
 
-    def __init__(self, *, batches: int | None = None) -> None:
+    def __init__(self, *, digest: str, batches: int | None = None) -> None:
+        self.digest = digest
         self.preprocessing = Preprocessing.model_validate(PREPROCESSING)
         self.batches = batches
         self.embedded = 0
@@ -83,13 +85,13 @@ def write_pictures(folder: Path, count: int, *, seed: int = 0, size: tuple[int, 
 
 
 @pytest.fixture
-def encoder() -> StripeEncoder:
-    return StripeEncoder()
+def encoder(bundle: Bundle) -> StripeEncoder:
+    return StripeEncoder(digest=bundle.digest)
 
 
 @pytest.fixture
-def make_encoder() -> Callable[..., StripeEncoder]:
-    return StripeEncoder
+def make_encoder(bundle: Bundle) -> Callable[..., StripeEncoder]:
+    return partial(StripeEncoder, digest=bundle.digest)
 
 
 @pytest.fixture

@@ -128,6 +128,7 @@ def killed_build(path: Path, bundle: Path, crops: Path) -> None:
         preprocessing = Preprocessing.model_validate(
             {"height": 16, "width": 8, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
         )
+        digest = Bundle.open(bundle).digest
         calls = 0
 
         def embed(self, pictures: Any, modality: Any) -> Embeddings[Any]:
@@ -473,3 +474,48 @@ def test_links_are_followed_once(tmp_path: Path, bundle: Bundle, encoder: Any, m
     again = Gallery.build(tmp_path / "crops/gallery", bundle, tmp_path / "crops", modality="visible", encoder=encoder)
     assert again.report is not None
     assert dict(again.report.ignored) == {}
+
+
+def test_an_encoder_of_another_model_is_refused(
+    tmp_path: Path, bundle: Bundle, other_bundle: Bundle, encoder: Any, make_encoder: Any, make_pictures: Any
+) -> None:
+    query = make_pictures(tmp_path / "crops", 3)[0]
+    foreign = make_encoder(digest=other_bundle.digest)
+    with pytest.raises(UsageError, match=f"is of model {other_bundle.digest[:12]}, the gallery of model"):
+        Gallery.build(tmp_path / "g", bundle, tmp_path / "crops", modality="visible", encoder=foreign)
+    assert not (tmp_path / "g").exists()
+    gallery = Gallery.build(tmp_path / "g", bundle, tmp_path / "crops", modality="visible", encoder=encoder)
+    with pytest.raises(UsageError, match="Give the encoder of the gallery's bundle"):
+        gallery.search(query, modality="infrared", encoder=foreign)
+    with pytest.raises(UsageError, match="a method in training"):
+        gallery.search(query, modality="infrared", encoder=make_encoder(digest=""))
+    assert foreign.embedded == 0
+
+
+def test_a_device_is_for_the_bundles_own_encoder(
+    tmp_path: Path, bundle: Bundle, encoder: Any, make_pictures: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = make_pictures(tmp_path / "crops", 3)[0]
+    build = {"modality": "visible", "device": "cpu"}
+    with pytest.raises(UsageError, match="leave it out where encoder is given"):
+        Gallery.build(tmp_path / "g", bundle, [query], encoder=encoder, **build)
+    asked = []
+    monkeypatch.setattr("vireid.gallery.gallery._open_encoder", lambda bundle, device: asked.append(device) or encoder)
+    Gallery.build(tmp_path / "g", bundle, [query], **build).search(query, modality="infrared")
+    Gallery.open(tmp_path / "g", device="cuda").search(query, modality="infrared")
+    assert asked == ["cpu", "cpu", "cuda"]
+
+
+def test_a_gallery_that_is_restricted_stays_so(
+    tmp_path: Path, bundle: Bundle, encoder: Any, make_pictures: Any
+) -> None:
+    query = make_pictures(tmp_path / "crops", 3)[0]
+
+    def build(**options: Any) -> bool:
+        Gallery.build(tmp_path / "g", bundle, [query], modality="visible", encoder=encoder, **options)
+        gallery = Gallery.open(tmp_path / "g")
+        found = gallery.search(query, modality="infrared", encoder=encoder)
+        assert found.restricted == found.to_json()["restricted"] == gallery.header.restricted
+        return found.restricted
+
+    assert [build(), build(restricted=True), build(), build(restricted=False)] == [False, True, True, True]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from vireid.cli import main
+from vireid.gallery.gallery import _open_encoder as OPEN_ENCODER
 from vireid.methods.bundle import Bundle
 
 Run = Callable[..., tuple[int, str, str]]
@@ -15,7 +16,7 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], make_encoder: Any) -> Run:
     """Run `vireid ...` with the encoder that needs no torch: exit code, standard output, standard error."""
-    monkeypatch.setattr("vireid.gallery.gallery._open_encoder", lambda bundle: make_encoder())
+    monkeypatch.setattr("vireid.gallery.gallery._open_encoder", lambda bundle, device: make_encoder())
     monkeypatch.setenv("COLUMNS", "1000")
 
     def command(*words: object) -> tuple[int, str, str]:
@@ -92,10 +93,47 @@ def test_ctrl_c_says_how_to_go_on(
     tmp_path: Path, bundle: Bundle, run: Run, make_pictures: Any, make_encoder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_pictures(tmp_path / "crops", 70)
-    monkeypatch.setattr("vireid.gallery.gallery._open_encoder", lambda bundle: make_encoder(batches=1))
+    monkeypatch.setattr("vireid.gallery.gallery._open_encoder", lambda bundle, device: make_encoder(batches=1))
     index = ("index", tmp_path / "crops", "--modality", "visible", "--bundle", bundle.path, "--out", tmp_path / "g")
     code, _, err = run(*index)
     assert code == 130
     assert "the same command goes on from there" in err
     again = json.loads(run(*index, "--json")[1])
     assert (again["unchanged"], again["added"]) == (64, 6)
+
+
+def test_a_restricted_gallery_keeps_its_pictures_to_itself(
+    tmp_path: Path, bundle: Bundle, run: Run, make_pictures: Any
+) -> None:
+    query = make_pictures(tmp_path / "crops", 3)[0]
+    gallery, sheet = tmp_path / "g", tmp_path / "sheet.html"
+    index = ("index", tmp_path / "crops", "--modality", "visible", "--bundle", bundle.path, "--out", gallery)
+    assert run(*index, "--restricted")[0] == 0
+    search = ("search", query, "--modality", "infrared", "--gallery", gallery, "--html", sheet)
+    code, out, err = run(*search)
+    assert (code, str(query) in out) == (0, True)
+    assert err == f"contact sheet: {sheet}; its pictures are restricted and left out\n"
+    assert "<img" not in sheet.read_text()
+    assert run(*search, "--show-restricted")[2] == f"contact sheet: {sheet}\n"
+    assert sheet.read_text().count("<img") == 4
+
+
+def test_a_path_with_brackets_is_shown_as_it_is(tmp_path: Path, bundle: Bundle, run: Run, make_pictures: Any) -> None:
+    query = make_pictures(tmp_path / "[red]crops[/red]", 1)[0]
+    index = ("index", query.parent, "--modality", "visible", "--bundle", bundle.path, "--out", tmp_path / "g")
+    assert run(*index)[0] == 0
+    assert str(query) in run("search", query, "--modality", "infrared", "--gallery", tmp_path / "g")[1]
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path, bundle: Bundle, run: Run, make_pictures: Any) -> None:
+    pytest.importorskip("torch")
+    from vireid.gallery import gallery
+
+    make_pictures(tmp_path / "crops", 1)
+    with pytest.MonkeyPatch.context() as own:
+        own.setattr(gallery, "_open_encoder", OPEN_ENCODER)
+        index = ("index", tmp_path / "crops", "--modality", "visible", "--bundle", bundle.path, "--out", tmp_path / "g")
+        code, _, err = run(*index, "--device", "gpu")
+    assert code == 2
+    assert "unknown device 'gpu'" in err
+    assert not (tmp_path / "g").exists()

@@ -109,3 +109,15 @@ def test_wrong_numbers_are_refused(tmp_path: Path) -> None:
         contact_sheet_html([])
     with pytest.raises(UsageError, match="2 identities for 1 results"):
         contact_sheet_html([result(tmp_path)], identities=[1, 2])
+
+
+def test_restricted_pictures_are_left_out_unless_asked_for(tmp_path: Path) -> None:
+    free, closed = result(tmp_path), result(tmp_path, restricted=True)
+    page = contact_sheet_html(closed)
+    assert "<img" not in page
+    assert "data:image" not in page
+    assert page.count(">restricted: not shown<") == 4
+    assert "1-0001.png" in page
+    assert contact_sheet_html([closed, free]).count("<img") == 4
+    assert contact_sheet_html(closed, show_restricted=True) == contact_sheet_html(free)
+    assert "<img" not in contact_sheet_html(result(tmp_path, restricted=True, picture=b"bytes of a picture"))

@@ -1,16 +1,31 @@
 """The command table, and the one place where errors become messages and exit codes."""
 
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from vireid.cli import data, demo, evaluate, index, methods, pretrain, recipes, search, train
 from vireid.errors import UsageError, VireidError, training_packages
 
 __all__ = ["app", "main"]
 
+
+class Commands(TyperGroup):
+    """The commands; Ctrl-C is answered here, since typer turns it into a silent exit before `main` sees it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.stderr.write("vireid: stopped; what was done is kept\n")
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
     name="vireid",
+    cls=Commands,
     help="Visible-infrared person re-identification: train, evaluate and search across modalities.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -36,6 +51,7 @@ def main() -> None:
     except VireidError as error:
         sys.stderr.write(f"vireid: {error}\n")
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except KeyboardInterrupt:
-        sys.stderr.write("vireid: stopped; what was done is kept\n")
-        sys.exit(130)
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        sys.stderr.write(f"vireid: {told}\n")
+        sys.exit(1)

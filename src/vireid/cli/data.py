@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vireid.cli.output import Json, print_json, print_table, say, track
+from vireid.cli.output import Json, print_json, print_table, print_values, say, track
 
 app = typer.Typer(help="Render synthetic data sets and look at the counts and protocols of any.", no_args_is_help=True)
 
@@ -76,6 +76,7 @@ def show(
                 "name": dataset.name,
                 "fingerprint": dataset.fingerprint,
                 "licence": dataset.licence,
+                "restricted": dataset.restricted,
                 "counts": counts.to_dict("records"),
                 "protocols": [dict(zip(columns, row, strict=True)) for row in sizes],
             }
@@ -84,3 +85,5 @@ def show(
     title = f"{dataset.name} ({len(dataset.images)} pictures, {dataset.images.identity.nunique()} identities)"
     print_table(("split", "modality", "camera", "identities", "pictures"), counts.to_numpy().tolist(), title=title)
     print_table(("protocol", "trials", "queries", "gallery", "valid queries"), sizes, title="protocols, first trial")
+    shown = "may be shown" if not dataset.restricted else "restricted: galleries of it are not shown unless asked for"
+    print_values({"licence": dataset.licence, "pictures": shown})

@@ -1,5 +1,7 @@
 """`vireid demo`: the whole path on rendered people."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +11,7 @@ from vireid.cli.output import Json, print_json, print_values, say, track
 
 if TYPE_CHECKING:
     from vireid.data import Dataset
+    from vireid.training.recipe import Recipe
     from vireid.training.run import Run
 
 _QUERIES = 6  # searches shown on the demo's page
@@ -26,39 +29,37 @@ def demo(
 ) -> None:
     """Render people, train on them, test under the SYSU-MM01 protocol and search: everything in one command.
 
+    The same command goes on where it was stopped; a finished demo is tested and searched anew, not trained.
+
     Example: vireid demo --out runs/demo
     """
     from vireid.data import open_dataset
     from vireid.data.synthetic import synthesize
     from vireid.files import write_json
-    from vireid.methods.bundle import Bundle
     from vireid.report.summary import write_summary
     from vireid.training.loop import train
     from vireid.training.measure import measure
-    from vireid.training.pretraining import pretrain
-    from vireid.training.recipe import load_recipe
     from vireid.training.run import Run
 
+    changes = overrides or []
+    command = ["vireid", "demo", "--out", str(out), "--preset", preset, "--seed", str(seed)]
+    command += [word for change in changes for word in ("--set", change)]
+    out = out.absolute()
     data, run = out / "data", Run(out)
+    recipe = _recipe(out, seed, changes)
+    begun = run.recipe_file.is_file()
+    if begun:
+        run.find(recipe, resume=True)  # refuses another recipe before anything is made
     say(f"1/5 rendering the data set '{preset}' in the layout of SYSU-MM01")
     synthesize(data, layout="sysu", preset=preset, seed=seed, workers=workers, track=track)
     dataset = open_dataset("sysu", data)
-    recipe = load_recipe("agw-demo", [f"data.root={data}", f"seed={seed}", *(overrides or [])])
-    say("2/5 start weights from other rendered people")
-    size = [f"image.height={recipe.image.height}", f"image.width={recipe.image.width}"]
-    start = pretrain(
-        architecture=recipe.options["architecture"],
-        out=out / "start.safetensors",
-        overrides=size,
-        seed=seed,
-        workers=workers,
-        track=track,
-    )
-    recipe = recipe.model_copy(update={"start": str(start)})
+    if _sets_start(changes):
+        say(f"2/5 start weights as given: {recipe.start}")
+    else:
+        say("2/5 start weights from other rendered people")
+        _pretrain(recipe, workers)
     say(f"3/5 training {recipe.method}")
-    if not (run.bundle_folder / "bundle.json").is_file():
-        train(recipe, dataset, run, resume=run.recipe_file.is_file(), track=track, say=say)
-    bundle = Bundle.open(out)
+    bundle = train(recipe, dataset, run, resume=begun, track=track, say=say)
     say("4/5 testing on identities that were not trained on")
     for protocol in ("visible-to-visible", "indoor-single-agw", dataset.default_protocol):
         result = measure(bundle, dataset, dataset.protocol(protocol), folder=out / "embeddings", track=track)
@@ -67,15 +68,48 @@ def demo(
     write_json(out / "metrics.json", values)
     say("5/5 searching the visible gallery with infrared pictures")
     _search(dataset, run)
-    command = f"vireid demo --out {out} --preset {preset} --seed {seed}"
-    write_summary(
-        run, out / "report.html", links={"Ranked answers to infrared pictures": "search.html"}, command=command
-    )
+    links = {"Ranked answers to infrared pictures": "search.html"}
+    write_summary(run, out / "report.html", links=links, command=shlex.join(command))
     if as_json:
         print_json(values)
     else:
         print_values({name: f"{values[name]:.1f} %" for name in ("rank1", "rank5", "rank10", "mAP", "mINP")})
         say(f"look at {out / 'report.html'} and {out / 'search.html'}")
+
+
+def _sets_start(changes: Sequence[str]) -> bool:
+    return any(change.partition("=")[0] == "start" for change in changes)
+
+
+def _recipe(out: Path, seed: int, changes: Sequence[str]) -> "Recipe":
+    """The recipe with the changes, on the demo's own data, from its own start weights unless others were given."""
+    from vireid.errors import UsageError
+    from vireid.training.recipe import load_recipe
+
+    recipe = load_recipe("agw-demo", [f"seed={seed}", *changes])
+    if recipe.seed != seed:
+        raise UsageError(f"the seed also decides the people, so the demo has an option for it: --seed {recipe.seed}")
+    if recipe.data.root is not None or recipe.data.kind != "sysu":
+        raise UsageError("the demo renders its own data, in the layout of SYSU-MM01; for other data use `vireid train`")
+    values: dict[str, Any] = {"data": recipe.data.model_copy(update={"root": out / "data"})}
+    if not _sets_start(changes):
+        values["start"] = str(out / "start.safetensors")
+    return recipe.model_copy(update=values)
+
+
+def _pretrain(recipe: "Recipe", workers: int) -> None:
+    """Start weights at `recipe.start`, of the recipe's network, picture size and seed."""
+    from vireid.training.pretraining import pretrain
+
+    pretrain(
+        architecture=recipe.resolved()["options"]["architecture"],
+        out=Path(recipe.start),
+        overrides=[f"image.height={recipe.image.height}", f"image.width={recipe.image.width}"],
+        seed=recipe.seed,
+        workers=workers,
+        track=track,
+        say=say,
+    )
 
 
 def _search(dataset: "Dataset", run: "Run") -> None:

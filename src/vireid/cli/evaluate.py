@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vireid.cli.output import Json, print_json, print_table, track
+from vireid.cli.output import Device, Json, print_json, print_table, print_values, say, track
 
 
 def evaluate(
@@ -20,7 +20,7 @@ def evaluate(
     ] = "full",
     rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking; the result says so.")] = False,
     out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda (default: CUDA where there is one).")] = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Test a trained model under a protocol: CMC, mAP and mINP as mean over trials, with their spread.
@@ -31,6 +31,7 @@ def evaluate(
     from vireid.errors import UsageError
     from vireid.files import write_json
     from vireid.methods.bundle import Bundle
+    from vireid.report.figures import cells_of, counts_of, label, ranking_of
     from vireid.training.measure import measure
     from vireid.training.run import Run
 
@@ -43,16 +44,19 @@ def evaluate(
     dataset = open_dataset(kind or bundle.card.dataset_kind, root)
     chosen = dataset.protocol(protocol or (bundle.card.protocol if kind is None else dataset.default_protocol))
     folder = model / "embeddings" if choice else bundle.path.with_name(bundle.path.name + "-embeddings")
-    result = measure(bundle, dataset, chosen, folder=folder, mode=mode, rerank=rerank, device=device, track=track)
+    result = measure(
+        bundle, dataset, chosen, folder=folder, mode=mode, rerank=rerank, device=device, track=track, say=say
+    )
     values = result.to_json()
-    bundle.record(values)
-    if out:
-        write_json(out, values)
     if as_json:
         print_json(values)
-        return
-    metrics = ("rank1", "rank5", "rank10", "rank20", "mAP", "mINP")
-    spread = values["std"]
-    rows = [[name, f"{values[name]:.2f}", "-" if spread[name] is None else f"{spread[name]:.2f}"] for name in metrics]
-    title = f"{bundle.name} on {dataset.name}, {chosen.name}, {values['mode']}, {values['trials']} trials"
-    print_table(("metric", "percent", "std over trials"), rows, title=title)
+    else:
+        rows = [[label(name), *cells] for name, cells in cells_of(values, digits=2).items()]
+        title = (
+            f"{bundle.method_name} on {dataset.name}, {chosen.name}, {ranking_of(values)}, {values['trials']} trials"
+        )
+        print_table(("metric", "percent", "std over trials"), rows, title=title)
+        print_values(counts_of(values))
+    if out:
+        write_json(out, values)
+    bundle.record(values)  # last: a bundle that cannot be written must not cost the result

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vireid.cli.output import Json, print_json, print_table, say, track
+from vireid.cli.output import Device, Json, print_json, print_table, say, track
 
 
 def index(
@@ -14,6 +14,11 @@ def index(
     bundle: Annotated[Path, typer.Option(help="Run folder or bundle of the model.")],
     out: Annotated[Path, typer.Option(help="Folder of the gallery; an existing one of this model grows.")],
     camera: Annotated[str | None, typer.Option(help="Number or name of the camera that took them.")] = None,
+    restricted: Annotated[
+        bool,
+        typer.Option("--restricted", help="Terms forbid showing these pictures: contact sheets leave them out."),
+    ] = False,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Index a folder of pictures; a stopped run goes on when repeated, and pictures already known are skipped.
@@ -24,7 +29,9 @@ def index(
 
     named = int(camera) if camera is not None and camera.isdecimal() else camera
     try:
-        gallery = Gallery.build(out, bundle, folder, modality=modality, camera=named, track=track)
+        gallery = Gallery.build(
+            out, bundle, folder, modality=modality, camera=named, restricted=restricted, device=device, track=track
+        )
     except KeyboardInterrupt:
         say("stopped; what was indexed is kept, and the same command goes on from there")
         raise typer.Exit(130) from None

@@ -7,10 +7,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-__all__ = ["Json", "print_json", "print_table", "say", "track"]
+__all__ = ["Device", "Json", "print_json", "print_table", "print_values", "say", "track"]
 
 ItemT = TypeVar("ItemT")
 
+Device = Annotated[str | None, typer.Option(help="cpu or cuda (default: CUDA where there is one).")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 
 
@@ -20,14 +21,18 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """A table on standard output."""
+    """A table on standard output; title and cells are shown as they are, brackets and all."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(*columns, title=title, title_justify="left", title_style="bold")
+    table = Table(*columns)
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console = Console()
+    if title:  # a title of the table itself would be broken at the table's width
+        console.print(Text(title, style="bold"), soft_wrap=True)
+    console.print(table)
 
 
 def print_values(values: Mapping[str, Any]) -> None:

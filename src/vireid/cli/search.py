@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vireid.cli.output import Json, print_json, print_table, say
+from vireid.cli.output import Device, Json, print_json, print_table, say
 
 
 def search(
@@ -19,6 +19,11 @@ def search(
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="The gallery's model, if it has moved.")] = None,
     html: Annotated[Path | None, typer.Option(help="File for a contact sheet.")] = None,
+    show_restricted: Annotated[
+        bool,
+        typer.Option("--show-restricted", help="Show the pictures of a restricted gallery in the sheet all the same."),
+    ] = False,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Rank the pictures of a gallery by how much they look like the person in a picture.
@@ -31,9 +36,12 @@ def search(
     from vireid.gallery import Gallery, contact_sheet_html
 
     wanted = _parse(filters or [])
-    result = Gallery.open(gallery, bundle=bundle).search(image, modality=modality, top=top, filters=wanted)
+    result = Gallery.open(gallery, bundle=bundle, device=device).search(
+        image, modality=modality, top=top, filters=wanted
+    )
     if html:
-        write_text(html, contact_sheet_html(result, title=f"Pictures like {image.name}"))
+        title = f"Pictures like {image.name}"
+        write_text(html, contact_sheet_html(result, title=title, show_restricted=show_restricted))
     if as_json:
         print_json(result.to_json())
         return
@@ -46,7 +54,8 @@ def search(
     if result.note:
         say(result.note)
     if html:
-        say(f"contact sheet: {html}")
+        hidden = "; its pictures are restricted and left out" if result.restricted and not show_restricted else ""
+        say(f"contact sheet: {html}{hidden}")
 
 
 def _parse(filters: list[str]) -> dict[str, list[str]]:

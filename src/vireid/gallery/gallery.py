@@ -15,7 +15,17 @@ from vireid.data.images import read_image
 from vireid.errors import BundleError, GalleryError, UsageError, choose, training_packages
 from vireid.gallery.exact import ExactStore
 from vireid.gallery.filters import check_filters, describe_filters
-from vireid.gallery.header import HEADER, STORE, Header, new_header, read_header, refuse_other_model, writer
+from vireid.gallery.header import (
+    HEADER,
+    STORE,
+    Header,
+    new_header,
+    read_header,
+    refuse_other_encoder,
+    refuse_other_model,
+    write_header,
+    writer,
+)
 from vireid.gallery.indexing import Indexer
 from vireid.gallery.ranking import mode_of, rank_entries
 from vireid.gallery.results import IndexReport, SearchResult
@@ -44,6 +54,7 @@ class Gallery:
         store: GalleryStore,
         *,
         bundle: Bundle | None,
+        device: str | None = None,
         report: IndexReport | None = None,
     ) -> None:
         self.path = path
@@ -51,6 +62,7 @@ class Gallery:
         self.store = store
         self.report = report
         self._bundle = bundle
+        self._device = device
         self._encoder: Encoder | None = None
         self._matcher = create_matcher(header.matcher)
 
@@ -63,7 +75,9 @@ class Gallery:
         *,
         modality: str | None = None,
         camera: int | str | None = None,
+        restricted: bool = False,
         encoder: Encoder | None = None,
+        device: str | None = None,
         batch_size: int = 64,
         track: Track = untracked,
     ) -> Gallery:
@@ -80,11 +94,15 @@ class Gallery:
                 table with the columns path and modality and any metadata (identity, camera, time, ...).
             modality: `visible` or `infrared`; required unless the table says it.
             camera: of all pictures, unless the table says it.
+            restricted: the terms of these pictures forbid showing them (`Dataset.restricted`). The gallery keeps the
+                mark for good, and contact sheets of it leave all pictures out unless told otherwise.
             encoder: embeds the pictures (default: the bundle's own, which needs torch).
+            device: of the bundle's own encoder, `cpu` or `cuda` (default: CUDA where there is one).
             batch_size: pictures embedded at once; what is done is written every four batches.
 
         Raises:
-            UsageError: a modality is missing, unknown or given twice; a table that cannot be used.
+            UsageError: a modality is missing, unknown or given twice; a table that cannot be used; no such device; an
+                encoder of another bundle.
             DataError: there is no picture, or none that can be read. Nothing is written then.
             GalleryError: the gallery belongs to another model, is damaged, or is being written by another process.
         """
@@ -95,25 +113,29 @@ class Gallery:
         if known:
             refuse_other_model(folder, known, model)
         listing = list_images(images, modality=modality, camera=camera, besides=folder)
-        used = encoder or _open_encoder(model)
-        _check_size(used, model)
+        used = _chosen_encoder(model, encoder, device)
+        refuse_other_encoder(used, model.digest)
         with writer(folder):
-            header = (read_header(folder) or new_header(model)).with_source(listing.source)
+            before = read_header(folder)
+            header = (before or new_header(model)).with_source(listing.source, restricted=restricted)
             refuse_other_model(folder, header, model)
+            if before and header != before:  # now, since a run in which nothing is new writes nothing else
+                write_header(folder, header)
             store = ExactStore(folder / STORE)
             indexer = Indexer(
                 path=folder, header=header, store=store, encoder=used, matcher=model.matcher(), batch_size=batch_size
             )
             report = indexer.run(listing, track)
-        return cls(folder, header, store, bundle=model, report=report)
+        return cls(folder, header, store, bundle=model, device=device, report=report)
 
     @classmethod
-    def open(cls, path: str | Path, *, bundle: Bundle | str | Path | None = None) -> Gallery:
+    def open(cls, path: str | Path, *, bundle: Bundle | str | Path | None = None, device: str | None = None) -> Gallery:
         """Open a gallery to search it.
 
         Args:
             path: its folder.
             bundle: where its model lies now (default: where it lay when the gallery was built).
+            device: where that runs, `cpu` or `cuda` (default: CUDA where there is one).
 
         Raises:
             GalleryError: there is no gallery, it is damaged, or `bundle` is not the model it was built with.
@@ -125,7 +147,7 @@ class Gallery:
         model = bundle if isinstance(bundle, Bundle) or bundle is None else Bundle.open(bundle)
         if model:
             refuse_other_model(folder, header, model)
-        return cls(folder, header, ExactStore(folder / STORE), bundle=model)
+        return cls(folder, header, ExactStore(folder / STORE), bundle=model, device=device)
 
     def __len__(self) -> int:
         return self.store.count()
@@ -163,7 +185,7 @@ class Gallery:
             encoder: embeds the picture (default: that of the gallery's model).
 
         Raises:
-            UsageError: unknown modality or column, `top` below 1.
+            UsageError: unknown modality or column, `top` below 1, no such device, an encoder of another bundle.
             ImageError: the picture cannot be read.
             GalleryError: the gallery's model is not where it was, or is another one by now.
         """
@@ -171,6 +193,7 @@ class Gallery:
         self._check(top, filters)
         pixels = image if isinstance(image, np.ndarray) else read_image(image)
         used = encoder or self._own_encoder()
+        refuse_other_encoder(used, self.header.digest)
         found = used.embed([pixels], side)
         name = os.fspath(image) if isinstance(image, str | os.PathLike) else "picture"
         return self.search_vectors(found, modality=side, top=top, filters=filters, names=[name], pictures=[image])[0]
@@ -208,6 +231,7 @@ class Gallery:
                 note=note if hits else f"no picture of the gallery matches {describe_filters(aimed)}",
                 hits=hits,
                 picture=pictures[place] if pictures else None,
+                restricted=self.header.restricted,
             )
             for place, hits in enumerate(rank_entries(self.store, self._matcher, queries, top=top, filters=aimed))
         ]
@@ -241,7 +265,7 @@ class Gallery:
         if self._encoder is None:
             if self._bundle is None:
                 self._bundle = _bundle_of(self.path, self.header)
-            self._encoder = _open_encoder(self._bundle)
+            self._encoder = _open_encoder(self._bundle, self._device)
         return self._encoder
 
 
@@ -257,15 +281,13 @@ def _bundle_of(path: Path, header: Header) -> Bundle:
     return bundle
 
 
-def _open_encoder(bundle: Bundle) -> Encoder:
+def _chosen_encoder(bundle: Bundle, encoder: Encoder | None, device: str | None) -> Encoder:
+    if encoder is not None and device is not None:
+        raise UsageError(f"device={device!r} is for the bundle's own encoder; leave it out where encoder is given")
+    return encoder or _open_encoder(bundle, device)
+
+
+def _open_encoder(bundle: Bundle, device: str | None) -> Encoder:
     with training_packages():
         from vireid.methods.encoder import open_encoder
-    return open_encoder(bundle)
-
-
-def _check_size(encoder: Encoder, bundle: Bundle) -> None:
-    if encoder.preprocessing != bundle.preprocessing:
-        raise UsageError(
-            f"the encoder prepares pictures by ({encoder.preprocessing}), the bundle by ({bundle.preprocessing}); "
-            "give the encoder of this bundle"
-        )
+    return open_encoder(bundle, device=device)

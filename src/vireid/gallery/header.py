@@ -8,17 +8,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 from pydantic import Field
 
 from vireid import __version__
-from vireid.errors import GalleryError, RecipeError
+from vireid.errors import GalleryError, RecipeError, UsageError
 from vireid.files import write_json
 from vireid.methods.bundle import Bundle
 from vireid.options import Options, parse
 
-__all__ = ["HEADER", "STORE", "Header", "Source", "new_header", "read_header", "refuse_other_model", "writer"]
+if TYPE_CHECKING:
+    from vireid.methods.encoder import Encoder
+
+__all__ = [
+    "HEADER",
+    "STORE",
+    "Header",
+    "Source",
+    "new_header",
+    "read_header",
+    "refuse_other_encoder",
+    "refuse_other_model",
+    "write_header",
+    "writer",
+]
 
 HEADER, STORE, _LOCK = "gallery.json", "store", ".lock"
 
@@ -34,34 +49,30 @@ class Source(Options):
 class Header(Options):
     """Contents of `gallery.json`."""
 
-    format: int = Field(1, ge=1, le=1)
+    format: int = Field(2, ge=2, le=2)
     method: str
     bundle: str = Field(description="where the bundle lay when the gallery was built")
     digest: str = Field(description="the bundle's hash; no other model may add or search")
     matcher: str
-    height: int = Field(gt=0)
-    width: int = Field(gt=0)
+    restricted: bool = Field(False, description="contact sheets leave the pictures out unless told otherwise")
     created: str = Field(description="UTC, ISO 8601")
     vireid: str
     sources: tuple[Source, ...] = ()
 
-    def with_source(self, source: Source | None) -> Header:
-        """The header that also names `source`, once."""
-        if source is None or source in self.sources:
-            return self
-        return self.model_copy(update={"sources": (*self.sources, source)})
+    def with_source(self, source: Source | None, *, restricted: bool) -> Header:
+        """The header that also names `source`, once; a mark as restricted stays."""
+        sources = self.sources if source is None or source in self.sources else (*self.sources, source)
+        return self.model_copy(update={"sources": sources, "restricted": self.restricted or restricted})
 
 
 def new_header(bundle: Bundle) -> Header:
     """The header of a gallery for this model."""
     return Header(
-        format=1,
-        method=bundle.name,
+        format=2,
+        method=bundle.method_name,
         bundle=str(bundle.path.absolute()),
         digest=bundle.digest,
         matcher=bundle.matcher().name,
-        height=bundle.preprocessing.height,
-        width=bundle.preprocessing.width,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         vireid=__version__,
     )
@@ -105,6 +116,19 @@ def refuse_other_model(path: Path, header: Header, bundle: Bundle) -> None:
         f"{bundle.digest[:12]} ({bundle.path}); their vectors do not compare. Build one for this model with:\n  "
         + "\n  ".join(commands)
     )
+
+
+def refuse_other_encoder(encoder: Encoder, digest: str) -> None:
+    """Refuse an encoder that is not of the model with this hash.
+
+    Raises:
+        UsageError: names both models.
+    """
+    if encoder.digest != digest:
+        raise UsageError(
+            f"the encoder is of model {encoder.digest[:12] or '(none: a method in training)'}, the gallery of model "
+            f"{digest[:12]}; their vectors do not compare. Give the encoder of the gallery's bundle"
+        )
 
 
 @contextmanager

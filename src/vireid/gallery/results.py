@@ -61,7 +61,8 @@ class SearchResult:
 
     query: its path, or what stands for one. searched: the modalities that were searched. note: what the searcher should
     know of how that was chosen. mode: `full`, or `cascade:K` where the K first of a first stage were rescored.
-    picture: what was searched with (path, bytes or array); None for a bare vector.
+    picture: what was searched with (path, bytes or array); None for a bare vector. restricted: contact sheets leave the
+    pictures out unless told otherwise.
     """
 
     query: str
@@ -71,6 +72,7 @@ class SearchResult:
     note: str
     hits: tuple[Hit, ...]
     picture: Any = field(default=None, repr=False, compare=False)
+    restricted: bool = False
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -86,5 +88,6 @@ class SearchResult:
             "searched": list(self.searched),
             "mode": self.mode,
             "note": self.note,
+            "restricted": self.restricted,
             "hits": [asdict(hit) for hit in self.hits],
         }

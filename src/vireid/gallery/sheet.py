@@ -30,6 +30,7 @@ def contact_sheet_html(
     *,
     title: str = "Search results",
     identities: Sequence[Any] | None = None,
+    show_restricted: bool = False,
 ) -> str:
     """One self-contained HTML page: every query with its ranked hits.
 
@@ -38,6 +39,8 @@ def contact_sheet_html(
         title: heading of the page.
         identities: who the queries show, one each (None: unknown); hits of known identity are then marked right or
             wrong. A picture that is gone or damaged by now is replaced by the reason.
+        show_restricted: show the pictures of restricted galleries too. Without it neither hits nor query of such a
+            search are shown, only their paths; whoever sets it must be allowed to pass the pictures on.
 
     Raises:
         UsageError: no results, or another number of identities.
@@ -48,9 +51,12 @@ def contact_sheet_html(
         raise UsageError("there are no results to show")
     if len(known) != len(several):
         raise UsageError(f"{len(known)} identities for {len(several)} results; give one each")
-    thumbnails = _Thumbnails()
+    thumbnails, hidden = _Thumbnails(), _Hidden()
     root = _common_folder(hit.path for result in several for hit in result.hits)
-    shown = [_entry(result, one, thumbnails, root) for result, one in zip(several, known, strict=True)]
+    shown = [
+        _entry(result, one, hidden if result.restricted and not show_restricted else thumbnails, root)
+        for result, one in zip(several, known, strict=True)
+    ]
     judged = [verdicts for entry in shown if any(verdicts := [hit["verdict"] for hit in entry["hits"]])]
     first = sum(verdicts[0] == "right" for verdicts in judged)
     environment = Environment(
@@ -72,6 +78,13 @@ class _Thumbnail:
     problem: str = ""
     width: int = 0
     height: int = 0
+
+
+class _Hidden:
+    """Stands for pictures that may not be shown."""
+
+    def of(self, picture: Any) -> _Thumbnail:
+        return _Thumbnail(problem="restricted: not shown" if picture is not None else "searched with a vector")
 
 
 class _Thumbnails:
@@ -106,7 +119,7 @@ def _thumbnail(picture: Any) -> _Thumbnail:
     return _Thumbnail(url=url, width=image.width, height=image.height)
 
 
-def _entry(result: SearchResult, identity: Any, thumbnails: _Thumbnails, root: str) -> dict[str, Any]:
+def _entry(result: SearchResult, identity: Any, thumbnails: _Thumbnails | _Hidden, root: str) -> dict[str, Any]:
     return {
         "result": result,
         "query": thumbnails.of(result.picture),
@@ -116,7 +129,7 @@ def _entry(result: SearchResult, identity: Any, thumbnails: _Thumbnails, root: s
     }
 
 
-def _shown(hit: Hit, identity: Any, thumbnails: _Thumbnails, root: str) -> dict[str, Any]:
+def _shown(hit: Hit, identity: Any, thumbnails: _Thumbnails | _Hidden, root: str) -> dict[str, Any]:
     verdict = ""
     if identity is not None and hit.identity is not None:
         verdict = "right" if written(hit.identity) == written(identity) else "wrong"

@@ -17,10 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
 from filelock import FileLock
-from numpy.typing import NDArray
 from pydantic import Field
 
 from vireid.errors import BundleError, LeakError, RecipeError
@@ -31,6 +28,10 @@ from vireid.options import Options, parse
 from vireid.types import DataInfo
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
     from vireid.data import Dataset
     from vireid.methods.base import Method
 
@@ -162,13 +163,13 @@ class Bundle:
         same_table = dataset.fingerprint == card.dataset_fingerprint
         if not same_table and (dataset.kind, dataset.name) != (card.dataset_kind, card.dataset):
             return
-        numbers, names = {int(identity) for identity in tested.identity.unique()}, identity_names(tested)
-        shared = _people(card.identity_names or card.identities) & _people(names or numbers)
-        if same_table or (names and not card.identity_names):
+        numbers = {int(identity) for identity in tested.identity.unique()}
+        shared = _people(card.identity_names or card.identities) & _people(identity_names(tested) or numbers)
+        if same_table or not card.identity_names:
             shared |= _people(numbers & set(card.identities))
         if shared:
             raise LeakError(
-                f"{len(shared)} of the {len(numbers)} test identities were trained on (first: {min(shared)}): this "
+                f"{len(shared)} of the {len(numbers)} test identities were trained on (one is {min(shared)}): this "
                 f"model was trained for protocol {card.protocol!r} of {card.dataset}; test it on that split, or train "
                 "another. A data set of the same name that shows other people needs a name of its own in expected.json"
             )

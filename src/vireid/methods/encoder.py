@@ -12,32 +12,46 @@ from numpy.typing import NDArray
 from vireid.data.ahead import ahead
 from vireid.data.images import read_image, resize
 from vireid.data.transforms import normalise
-from vireid.errors import UsageError
+from vireid.errors import UsageError, choose
 from vireid.methods.base import Method
 from vireid.methods.bundle import Bundle, Preprocessing
 from vireid.types import Embeddings, Modality, Track, untracked
 
-__all__ = ["Encoder", "TorchEncoder", "embed_files", "open_encoder"]
+__all__ = ["Encoder", "TorchEncoder", "choose_device", "embed_files", "open_encoder"]
 
 Picture = NDArray[np.uint8]
 
 
 class Encoder(Protocol):
-    """Embeds pictures of one modality: arrays (H, W, 3) uint8 of any size -> NumPy embeddings."""
+    """Embeds pictures of one modality: arrays (H, W, 3) uint8 of any size -> NumPy embeddings.
+
+    digest: the hash of the bundle whose model this is; galleries take no vectors of another one.
+    """
 
     preprocessing: Preprocessing
+    digest: str
 
     def embed(self, pictures: Sequence[Picture], modality: Modality) -> Embeddings[NDArray[Any]]: ...
 
 
 class TorchEncoder:
-    """An `Encoder` that runs a method with torch. bf16 halves the time where the processor has it."""
+    """An `Encoder` that runs a method with torch. bf16 halves the time where the processor has it.
+
+    digest: of the method's bundle; empty for a method in training, which is no bundle yet.
+    """
 
     def __init__(
-        self, method: Method, preprocessing: Preprocessing, *, device: torch.device | str = "cpu", bf16: bool = False
+        self,
+        method: Method,
+        preprocessing: Preprocessing,
+        *,
+        digest: str = "",
+        device: torch.device | str = "cpu",
+        bf16: bool = False,
     ) -> None:
         self.method = method
         self.preprocessing = preprocessing
+        self.digest = digest
         self.device = torch.device(device)
         self.bf16 = bf16
 
@@ -46,6 +60,7 @@ class TorchEncoder:
         stacked = np.stack([resize(picture, self.preprocessing.size) for picture in pictures])
         images = torch.from_numpy(stacked).permute(0, 3, 1, 2).to(self.device)
         inputs = normalise(images, self.preprocessing.mean, self.preprocessing.std)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
         was_training = self.method.training
         self.method.eval()
         try:
@@ -56,11 +71,28 @@ class TorchEncoder:
         return Embeddings.from_arrays({name: value.float().cpu().numpy() for name, value in found.arrays().items()})
 
 
-def open_encoder(bundle: Bundle, *, device: str | None = None, bf16: bool = False) -> TorchEncoder:
-    """The encoder of a bundle, on `device` (default: CUDA where there is one)."""
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    method = bundle.method().to(chosen)
-    return TorchEncoder(method, bundle.preprocessing, device=chosen, bf16=bf16)
+def choose_device(name: str | None) -> torch.device:
+    """The device called `cpu` or `cuda`; None: CUDA where there is one.
+
+    Raises:
+        UsageError: another name, or `cuda` where torch sees no such device.
+    """
+    available = torch.cuda.is_available()
+    chosen = choose(name or ("cuda" if available else "cpu"), ("cpu", "cuda"), "device")
+    if chosen == "cuda" and not available:
+        raise UsageError("device 'cuda' is not there (torch sees none); use cpu")
+    return torch.device(chosen)
+
+
+def open_encoder(bundle: Bundle, *, device: str | None = None) -> TorchEncoder:
+    """The encoder of a bundle, on `device` (`cpu` or `cuda`; default: CUDA where there is one).
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    chosen = choose_device(device)
+    method = bundle.method().to(chosen).to(memory_format=torch.channels_last)
+    return TorchEncoder(method, bundle.preprocessing, digest=bundle.digest, device=chosen)
 
 
 def embed_files(

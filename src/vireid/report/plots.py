@@ -1,6 +1,7 @@
 """Plots as SVG text that takes the page's own colours."""
 
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ def line_plot(
     """Named lines (x values, y values) as an SVG element."""
     figure = Figure(figsize=(5.2, 2.8), layout="constrained")
     axes = figure.add_subplot()
-    for colour, (name, (xs, ys)) in zip(_COLOURS, series.items(), strict=False):
+    for colour, (name, (xs, ys)) in zip(itertools.cycle(_COLOURS), series.items(), strict=False):
         axes.plot(xs, ys, color=colour, linewidth=1.6, label=name, marker="o" if len(xs) < _FEW else None)
     axes.set_xlabel(x, color=_INK)
     axes.set_ylabel(y, color=_INK)

@@ -9,21 +9,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
+from vireid.evaluation.results import METRICS
 from vireid.files import write_text
 from vireid.methods.bundle import Bundle
+from vireid.report.figures import cells_of, label, ranking_of
 from vireid.report.plots import line_plot
 from vireid.training.run import Run
 
 __all__ = ["write_summary"]
 
-_METRICS = {
-    "rank1": "rank-1",
-    "rank5": "rank-5",
-    "rank10": "rank-10",
-    "rank20": "rank-20",
-    "mAP": "mAP",
-    "mINP": "mINP",
-}
 _SMOOTHING = 10  # steps that are averaged for a point of the loss curve
 
 
@@ -36,7 +30,7 @@ def write_summary(run: Run, out: Path, *, links: Mapping[str, str] | None = None
         recipe=run.recipe(),
         command=command,
         figures=[_row(figure) for figure in bundle.figures()],
-        metrics=list(_METRICS.values()),
+        metrics=[label(name) for name in METRICS],
         losses=Markup(_loss_curve(run.records())),  # our own SVG, no text of a user in it
         links=links or {},
     )
@@ -44,20 +38,24 @@ def write_summary(run: Run, out: Path, *, links: Mapping[str, str] | None = None
 
 
 def _row(figure: Mapping[str, Any]) -> dict[str, Any]:
-    cells = []
-    for key in _METRICS:
-        spread = figure["std"][key]
-        cells.append(f"{figure[key]:.1f}" + ("" if spread is None else f" ± {spread:.1f}"))
-    return {"protocol": figure["protocol"], "mode": figure["mode"], "trials": figure["trials"], "cells": cells}
+    return {
+        "dataset": figure["fingerprint"]["dataset"],
+        "protocol": figure["protocol"],
+        "ranking": ranking_of(figure),
+        "trials": figure["trials"],
+        "cells": [
+            mean if spread == "-" else f"{mean} ± {spread}" for mean, spread in cells_of(figure, digits=1).values()
+        ],
+    }
 
 
 def _loss_curve(records: Sequence[Mapping[str, Any]]) -> str:
+    """Every loss over the steps that had it: phases may have losses of their own."""
     steps = [record for record in records if "losses" in record]
-    names = list(steps[0]["losses"]) if steps else []
     series = {}
-    for name in names:
-        values = [record["losses"][name] for record in steps]
-        starts = range(0, len(values), _SMOOTHING)
-        means = [sum(values[i : i + _SMOOTHING]) / len(values[i : i + _SMOOTHING]) for i in starts]
-        series[name] = ([steps[i]["step"] for i in starts], means)
+    for name in dict.fromkeys(name for record in steps for name in record["losses"]):
+        having = [record for record in steps if name in record["losses"]]
+        groups = [having[start : start + _SMOOTHING] for start in range(0, len(having), _SMOOTHING)]
+        means = [sum(record["losses"][name] for record in group) / len(group) for group in groups]
+        series[name] = ([group[0]["step"] for group in groups], means)
     return line_plot(series, x="step", y="loss", from_zero=True)

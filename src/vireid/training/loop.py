@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -30,17 +30,11 @@ from vireid.training.optimisation import Optimisation
 from vireid.training.pictures import TrainingData
 from vireid.training.recipe import Phase, Recipe
 from vireid.training.run import Checkpoint, Run
-from vireid.types import Clock, Track, View, untracked
+from vireid.types import Clock, Say, Track, View, silent, untracked
 
 __all__ = ["Training", "train"]
 
 _STEP_STREAM = 3  # first word of the seed of what a step draws (dropout)
-
-Say = Callable[[str], None]
-
-
-def _silent(text: str) -> None:
-    """Say nothing."""
 
 
 def train(
@@ -51,7 +45,7 @@ def train(
     resume: bool = False,
     device: str | None = None,
     track: Track = untracked,
-    say: Say = _silent,
+    say: Say = silent,
 ) -> Bundle:
     """Train as the recipe says, into the run folder `out`; a finished run that is resumed gives its bundle at once.
 
@@ -93,7 +87,7 @@ class Training:
         *,
         device: str | None = None,
         track: Track = untracked,
-        say: Say = _silent,
+        say: Say = silent,
     ) -> None:
         self.recipe, self.data, self.out, self.track = recipe, data, out, track
         self.accelerator = _accelerator(device)
@@ -102,7 +96,7 @@ class Training:
             raise UsageError("precision=fp16 needs a CUDA device; on a CPU use precision=bf16 or fp32")
         self.method = method
         self.main = self.accelerator.is_main_process
-        self._say = say if self.main else _silent
+        self._say = say if self.main else silent
         self.step = 0
         self.best: dict[str, float] | None = None
         self.labels: Labels = data.labels
@@ -111,6 +105,8 @@ class Training:
         """Train from the beginning, or from the newest checkpoint, to the end; returns the bundle."""
         found = self.out.find(self.recipe, resume=resume)
         self.accelerator.wait_for_everyone()  # all have looked before the first one writes
+        if found:
+            self._refuse_other_pictures(found)
         if found and found.values["phase"] == len(self.recipe.phases) and self.out.bundle_folder.exists():
             return Bundle.open(self.out.bundle_folder)
         self._say(self.data.describe())
@@ -132,6 +128,13 @@ class Training:
         if self.board:
             self.board.close()
         return self._finish()
+
+    def _refuse_other_pictures(self, found: Checkpoint) -> None:
+        if found.values["data"] != self.data.dataset.fingerprint:
+            raise UsageError(
+                f"{self.out.path} was trained on other pictures (data fingerprint {found.values['data'][:12]}, now "
+                f"{self.data.dataset.fingerprint[:12]}); give it the same data, or choose another --out"
+            )
 
     def _begin(self) -> None:
         """Everything that can be wrong with a new run is found before its folder is made."""
@@ -286,11 +289,6 @@ class Training:
         self.out.save(Checkpoint(tensors=tensors, values=values))
 
     def _restore(self, found: Checkpoint) -> int:
-        if found.values["data"] != self.data.dataset.fingerprint:
-            raise UsageError(
-                f"{self.out.path} was trained on other pictures (data fingerprint {found.values['data'][:12]}, now "
-                f"{self.data.dataset.fingerprint[:12]}); give it the same data, or choose another --out"
-            )
         self.method.load_state_dict(found.part("model"))
         of = {modality: found.part("labels")[modality].numpy() for modality in self.labels.of}
         self.labels = Labels(of=of, paired=bool(found.values["paired"]))

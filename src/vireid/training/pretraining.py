@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import torch
 from filelock import FileLock, Timeout
@@ -26,17 +27,11 @@ from vireid.networks.weights import save_start, start_metadata
 from vireid.training.loop import train
 from vireid.training.recipe import Recipe, load_recipe
 from vireid.training.run import Run
-from vireid.types import Modality, Track, untracked
+from vireid.types import Modality, Say, Track, silent, untracked
 
 __all__ = ["cache_folder", "pretrain"]
 
 RECIPE = "agw-pretrain"
-
-Say = Callable[[str], None]
-
-
-def _silent(text: str) -> None:
-    """Say nothing."""
 
 
 def cache_folder() -> Path:
@@ -50,12 +45,12 @@ def pretrain(
     architecture: str,
     out: Path | None = None,
     overrides: Sequence[str] = (),
-    identities: int = 400,
-    images: int = 12,
+    identities: int = 800,
+    images: int = 8,
     seed: int = 0,
     workers: int = 2,
     track: Track = untracked,
-    say: Say = _silent,
+    say: Say = silent,
 ) -> Path:
     """Start weights for `architecture`, from the cache if the same recipe and renderer made them before.
 
@@ -103,7 +98,7 @@ def _recipe(architecture: str, seed: int, overrides: Sequence[str]) -> Recipe:
     if stated != architecture:
         raise UsageError(f"architecture is an argument of its own: give --architecture {stated}")
     if recipe.seed != seed:
-        raise UsageError(f"the seed also decides the people, so it is an argument of its own: give --seed {recipe.seed}")
+        raise UsageError(f"the seed decides the people too, as an argument of its own: give --seed {recipe.seed}")
     if recipe.data != shipped.data:
         raise UsageError("start weights are learnt from pictures rendered for it: data.* cannot be changed")
     with torch.device("meta"):
@@ -148,7 +143,4 @@ def _trained(recipe: Recipe, work: Path, track: Track, say: Say) -> dict[str, Te
     run = Run(work / "run")
     dataset = open_dataset("manifest", work / "data")
     bundle = train(recipe, dataset, run, resume=run.recipe_file.is_file(), track=track, say=say)
-    method = bundle.method()
-    if not isinstance(method, AGW):
-        raise UsageError(f"recipe {RECIPE} must train agw, not {bundle.name}")
-    return method.network.start_state(Modality.VISIBLE)
+    return cast(AGW, bundle.method()).network.start_state(Modality.VISIBLE)
