@@ -108,7 +108,7 @@ def test_llcm_trains_and_tests_in_both_readings_of_visible_to_infrared(
 
 def test_data_show_counts_and_lists_protocols(tiny_sysu: Path, invoke: Invoke) -> None:
     found = json.loads(invoke("data", "show", tiny_sysu, "--kind", "sysu", "--json"))
-    assert found["name"] == "vireid-synthetic-sysu-tiny"
+    assert found["name"] == "vireid-synthetic-sysu-tiny-seed0"
     assert "all-single-agw" in {protocol["protocol"] for protocol in found["protocols"]}
     assert "all-single-agw" in invoke("data", "show", tiny_sysu)
 

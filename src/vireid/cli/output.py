@@ -48,10 +48,14 @@ def say(text: str) -> None:
 
 
 def track(items: Iterable[ItemT], /, *, description: str, total: int | None = None) -> Iterator[ItemT]:
-    """The `Track` of the command line: a bar with the time left, on standard error, gone when done."""
+    """The `Track` of the command line: a bar with the time left, on standard error, gone when done.
+
+    Where standard error is no terminal there is none: a log of frames helps nobody.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield from progress.track(items, total=total, description=description)

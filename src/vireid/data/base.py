@@ -63,7 +63,7 @@ class Dataset(ABC):
     def restricted(self) -> bool:
         """Whether pictures must not enter reports or galleries without the user's explicit word.
 
-        Only rendered pictures are free; no statement beside a licensed set lifts its terms.
+        Only pictures that `expected.json` declares rendered are free.
         """
         return not self.synthetic
 

@@ -170,7 +170,8 @@ def _images(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         columns["identity_name"] = names
     if "time" in table.columns:
         columns["time"] = table["time"].to_numpy()
-    return pd.DataFrame(columns)
+    # Rows are known by number elsewhere: the order of the file must not decide it.
+    return pd.DataFrame(columns).sort_values("path", ignore_index=True)
 
 
 def _paths(table: pd.DataFrame, path: Path) -> list[str]:

@@ -20,10 +20,11 @@ from torch.utils.tensorboard import SummaryWriter
 from vireid.data import Dataset
 from vireid.data.loaders import RawView, TrainingLoader
 from vireid.data.samplers import Share
-from vireid.errors import TrainingError, UsageError, choose
+from vireid.errors import TrainingError, UsageError
 from vireid.methods import method_class
 from vireid.methods.base import Labels, Method
 from vireid.methods.bundle import Bundle, Card, save_bundle
+from vireid.methods.encoder import choose_device
 from vireid.training.distributed import share_batch_statistics
 from vireid.training.interruption import Interruption
 from vireid.training.optimisation import Optimisation
@@ -63,9 +64,7 @@ def train(
 
 def _accelerator(device: str | None) -> Accelerator:
     """The launcher's processes on `device`; a process keeps the device that its first run chose."""
-    wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if choose(wanted, ("cpu", "cuda"), "device") == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device 'cuda' is not there (torch sees none); use cpu")
+    wanted = choose_device(device).type
     try:
         accelerator = Accelerator(cpu=wanted == "cpu")
     except ValueError as error:

@@ -17,7 +17,7 @@ from vireid.data.samplers import IdentitySampler, Share
 from vireid.errors import TrainingError, UsageError
 from vireid.evaluation import rank
 from vireid.methods.base import Labels, Method, TrainingPictures
-from vireid.methods.bundle import Card
+from vireid.methods.bundle import Card, identity_names
 from vireid.methods.encoder import TorchEncoder, embed_files
 from vireid.training.recipe import Recipe
 from vireid.types import DataInfo, Embeddings, Modality, Side, Track, ViewRequest
@@ -150,6 +150,7 @@ class TrainingData:
             restricted=self.dataset.restricted,
             protocol=self.protocol,
             identities=tuple(sorted(int(i) for i in self.table.identity.unique())),
+            identity_names=identity_names(self.table),
             recipe=recipe.digest,
             seed=recipe.seed,
             vireid=vireid,

@@ -51,7 +51,7 @@ def test_the_readers_accept_the_sets(tiny_sets: dict[str, Path], layout: str) ->
 def test_expected_file(tiny_sets: dict[str, Path], layout: str) -> None:
     expected = json.loads((tiny_sets[layout] / "expected.json").read_text())
     assert expected["format"] == 1
-    assert expected["name"] == f"vireid-synthetic-{layout}-tiny"
+    assert expected["name"] == f"vireid-synthetic-{layout}-tiny-seed0"
     assert expected["version"] == GENERATOR
     assert expected["synthetic"] is True
     assert expected["dataset"] == layout

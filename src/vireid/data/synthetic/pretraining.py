@@ -59,7 +59,7 @@ class PretrainingSettings:
     def head(self) -> dict[str, Any]:
         shown = {"images_per_identity": self.images_per_identity, "size": list(self.size)}
         return {
-            "name": "vireid-synthetic-pretraining",
+            "name": f"vireid-synthetic-pretraining-seed{self.seed}",
             "dataset": "manifest",
             "seed": self.seed,
             "knockouts": self.knockouts.model_dump(),

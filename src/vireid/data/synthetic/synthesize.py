@@ -43,7 +43,7 @@ class BenchmarkSettings:
 
     def head(self) -> dict[str, Any]:
         return {
-            "name": f"vireid-synthetic-{self.layout}-{self.preset}",
+            "name": f"vireid-synthetic-{self.layout}-{self.preset}-seed{self.seed}",
             "dataset": self.layout,
             "seed": self.seed,
             "knockouts": self.knockouts.model_dump(),
