@@ -61,8 +61,8 @@ def test_a_wrong_override_is_named_with_its_remedy(override: str, message: str) 
 
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(RecipeError) as caught:
-        load_recipe("agw-sysu", ["seed", "tripletx=1", "batch.identities=0", "precision=int8"])
-    assert len(str(caught.value).splitlines()) == 4
+        load_recipe("agw-sysu", ["seed", "tripletx=1", "batch.identities=0", "precision=int8", "triplet=hard"])
+    assert len(str(caught.value).splitlines()) == 5
 
 
 def test_start_weights_count_by_their_content(tmp_path: Path) -> None:

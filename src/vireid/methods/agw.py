@@ -26,7 +26,7 @@ __all__ = ["AGW", "AGWOptions"]
 class AGWOptions(Options):
     """Options of `agw`; the defaults are the AGW paper's."""
 
-    architecture: str = Field("resnet50", description="any timm ResNet")
+    architecture: str = Field("resnet50.tv_in1k", description="any timm ResNet, with the tag of its ImageNet weights")
     separate_stages: int = Field(1, ge=0, le=5, description="stages that each modality has of its own (1: the stem)")
     non_local: bool = Field(True, description="non-local attention in layer2 and layer3")
     triplet: Literal["weighted", "squared"] = Field(

@@ -123,9 +123,9 @@ class Recipe(Options):
         """Whether the method is trained with identities; otherwise none reaches it."""
         return method_class(self.method).supervised
 
-    def method_options(self, where: str = "recipe") -> Options:
+    def method_options(self) -> Options:
         """The method's options, checked; the mistakes carry the path `options`."""
-        return parse(method_class(self.method).Options, self.options, where=where, prefix="options.")
+        return parse(method_class(self.method).Options, self.options, where="recipe", prefix="options.")
 
     def resolved(self) -> dict[str, Any]:
         """Every value spelt out, as plain YAML values; the data's folder is absolute."""
@@ -189,7 +189,10 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     recipe = None
     try:
         recipe = parse(Recipe, values, where=str(source))
-        _check_method(recipe, str(source))
+    except RecipeError as error:
+        problems.append(str(error))
+    try:
+        _check_method(recipe, values, str(source))
     except RecipeError as error:
         problems.append(str(error))
     if recipe is None or problems:
@@ -249,9 +252,12 @@ def _index(target: list[Any], part: str, override: str) -> int:
     raise UsageError(f"{override!r}: no entry {part!r} (allowed: {', '.join(labels)})")
 
 
-def _check_method(recipe: Recipe, where: str) -> None:
-    """Options and phases are the method's."""
-    expected = method_class(recipe.method).phases(recipe.method_options(where))
-    given = tuple(phase.name for phase in recipe.phases)
-    if given != expected:
-        raise RecipeError(f"{where}: phases: {recipe.method} trains {list(expected)}, in this order, not {list(given)}")
+def _check_method(recipe: Recipe | None, values: dict[str, Any], where: str) -> None:
+    """Options and phases are the method's; the options also where the rest of the recipe has mistakes."""
+    method = values.get("method")
+    if method not in names():
+        return  # said by the recipe itself
+    options = parse(method_class(method).Options, values.get("options") or {}, where=where, prefix="options.")
+    expected, given = method_class(method).phases(options), tuple(p.name for p in recipe.phases) if recipe else None
+    if given is not None and given != expected:
+        raise RecipeError(f"{where}: phases: {method} trains {list(expected)}, in this order, not {list(given)}")
