@@ -123,6 +123,7 @@ def test_lists_speak_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 def test_method_options_are_explained_for_people(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     code, out, _ = run("methods", "show", "agw", capsys=capsys, monkeypatch=monkeypatch)
     assert code == 0
     assert "weighted | squared" in out.replace("\n", " ")
