@@ -1,5 +1,6 @@
 """What a method is: a module with named losses and an embedding, and hooks with defaults for everything else."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -49,7 +50,7 @@ class Labels:
 class TrainingPictures:
     """All training pictures as a method may see them between epochs: unaugmented, without identities.
 
-    `labels` is None unless the recipe says that the training is supervised.
+    `labels` is None unless the method is supervised.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class TrainingPictures:
         return result
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """Base of every method. `name`, `Options`, `losses` and `embed` are required; the hooks have defaults.
 
     The training loop calls, per phase of `phases()` and epoch: `relabel`, then for every batch `losses`, one backward
@@ -86,13 +87,13 @@ class Method(nn.Module):
         self.options = options
         self.data = data
 
+    @abstractmethod
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         """Named scalar losses, already weighted; the loop sums them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def embed(self, images: Tensor, modality: Modality) -> Embeddings[Tensor]:
         """Embeddings of normalised images (N, 3, H, W) of one modality; `vector` rows have unit length."""
-        raise NotImplementedError
 
     def forward(self, batch: Batch, clock: Clock) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """`losses` in a form that survives distributed wrappers: (losses, embeddings)."""
