@@ -8,13 +8,11 @@ Both sides get the same scores, warm, in one type; medians. The loop is the usua
 import argparse
 import json
 import os
-import statistics
-import time
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from timing import median
 from vireid.evaluation import rank
 
 # Name, queries, gallery, identities, share of forbidden pairs, kind of CMC: the sizes of the official protocols.
@@ -92,17 +90,6 @@ def loop(
             matches = ids[np.sort(firsts)] == query_ids[q]
         hits.append(np.flatnonzero(matches)[0])
     return float(np.mean(precisions)), np.bincount(hits, minlength=len(gallery_ids)).cumsum() / len(hits)
-
-
-def median(work: Callable[[], object], repeat: int) -> tuple[float, object]:
-    """Median seconds after one unmeasured call, and what the work returned."""
-    result = work()
-    seconds = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds), result
 
 
 if __name__ == "__main__":

@@ -10,14 +10,12 @@ import argparse
 import json
 import os
 import resource
-import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from timing import median
 from vireid.matching import k_reciprocal
 
 Matrix = NDArray[np.float32]
@@ -88,17 +86,6 @@ def dense(between: Matrix, among: Matrix, within: Matrix, k1: int = 20, k2: int 
             shared[inverse[x]] += np.minimum(weights[i, x], weights[inverse[x], x])
         result[i] = -((1 - weight) * (1 - shared / (2 - shared)) + weight * distance[i])[queries:]
     return result
-
-
-def median(work: Callable[[], Any], repeat: int) -> tuple[float, Any]:
-    """Median seconds after one unmeasured call, and what the work returned."""
-    result = work()
-    seconds = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds), result
 
 
 if __name__ == "__main__":

@@ -116,6 +116,7 @@ def test_a_changed_table_does_not_hide_a_leak(tmp_path: Path, bundle: Bundle) ->
 
 def test_a_data_set_of_another_name_is_another_one(tmp_path: Path, bundle: Bundle) -> None:
     others = write_table(tmp_path / "others", {"1": "test", "2": "test"})
+    assert set(bundle.card.identities) & {1, 2}, "the numbers coincide, the people do not"
     bundle.refuse_leak(others, searched(others))
 
 
