@@ -1,16 +1,18 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, and the folder for what can be made again."""
 
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["digest_of", "new_file", "new_folder", "write_json", "write_text"]
+from filelock import FileLock, Timeout
+
+__all__ = ["alone", "cache_folder", "digest_of", "new_file", "new_folder", "write_json", "write_text"]
 
 
 @contextmanager
@@ -56,6 +58,28 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON by rename; not-a-number is refused, since JSON has no word for it."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def cache_folder() -> Path:
+    """Where vireid keeps what it can make again: $VIREID_CACHE, or vireid below the user's cache folder."""
+    base = os.environ.get("VIREID_CACHE")
+    return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vireid"
+
+
+@contextmanager
+def alone(path: Path, doing: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock file `path`; while another process has it, tell that it is `doing` that, and wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"another process {doing} (it holds {path}); waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def digest_of(value: Any) -> str:

@@ -215,3 +215,27 @@ def test_the_tag_of_imagenet_weights_is_told(hub, tmp_path, asked, taken):
     save_file(timm.create_model("resnet50").state_dict(), tmp_path / "model.safetensors")
     hub.setattr(huggingface_hub, "try_to_load_from_cache", lambda *arguments: str(tmp_path / "model.safetensors"))
     assert load_start(TwoStreamResNet(asked), "imagenet").source == f"imagenet ({taken})"
+
+
+def test_stand_in_weights_come_with_vireid():
+    network = TwoStreamResNet("resnet10t_half")
+    before = network.shared.layer4[0].conv1.weight.clone()
+    report = load_start(network, "stand-in")
+    assert report.source == "stand-in"
+    assert report.fresh == ()
+    assert not torch.equal(network.shared.layer4[0].conv1.weight, before)
+    assert all(value.dtype == torch.float32 for value in network.state_dict().values() if value.is_floating_point())
+
+
+def test_stand_in_weights_of_another_network_are_refused_with_the_command_that_makes_them():
+    with pytest.raises(WeightsError, match=r"has them for resnet10t_half.*vireid pretrain --architecture resnet18"):
+        load_start(TwoStreamResNet("resnet18"), "stand-in")
+
+
+def test_the_narrow_network_has_the_widths_it_promises():
+    network = TwoStreamResNet("resnet10t_half")
+    assert network.channels == 256
+    assert sum(weight.numel() for weight in network.start_state(Modality.VISIBLE).values()) < 1.3e6
+    assert network(torch.zeros(2, 3, 144, 72), None).shape == (2, 256, 9, 5)
+    with pytest.raises(ValueError, match="no published weights"):
+        timm.create_model("resnet10t_half", pretrained=True)

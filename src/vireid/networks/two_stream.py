@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vireid.errors import UsageError, choose
+from vireid.networks.narrow import NARROW
 from vireid.networks.non_local import NonLocal
 from vireid.networks.weights import LoadReport, fill
 from vireid.types import Modality
@@ -120,7 +121,7 @@ class ResNetPart(nn.Module):
 
 def _timm_resnet(architecture: str) -> Any:
     name, _, tag = architecture.partition(".")
-    choose(name, timm.list_models(module="resnet", exclude_filters="test_*"), "ResNet architecture")
+    choose(name, [*timm.list_models(module="resnet", exclude_filters="test_*"), *NARROW], "ResNet architecture")
     if tag:
         tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{name}.*")]
         choose(tag, tags, f"weights tag of {name}")

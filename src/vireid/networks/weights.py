@@ -1,4 +1,4 @@
-"""Start weights: none, ImageNet's from the model hub, or a local file; every surprise is an error."""
+"""Start weights: random, shipped with vireid, from ImageNet or a file; every surprise is an error."""
 
 import http.client
 import threading
@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,10 @@ from torch import Tensor, nn
 from vireid.errors import WeightsError
 from vireid.files import new_file
 
-__all__ = ["LoadReport", "Startable", "fill", "load_start", "save_start", "start_metadata"]
+__all__ = ["STAND_IN", "LoadReport", "Startable", "fill", "load_start", "save_start", "start_metadata"]
+
+STAND_IN = "stand-in"
+"""Start weights that come with vireid: learnt from rendered people by `vireid pretrain`, for small networks."""
 
 _HUB_FILE = "model.safetensors"
 _HUB_PATIENCE = 3.0  # seconds
@@ -57,7 +61,7 @@ class Startable(Protocol):
 
 
 def load_start(network: Startable, source: str) -> LoadReport:
-    """Fill `network` from `source`: `none`, `imagenet`, or the path of a safetensors file with timm's keys.
+    """Fill `network` from `source`: `none`, `stand-in`, `imagenet`, or the path of a safetensors file with timm's keys.
 
     A file may name its architecture in its metadata (`save_start` does); if it does not, its keys and shapes decide.
 
@@ -70,6 +74,8 @@ def load_start(network: Startable, source: str) -> LoadReport:
     if source == "imagenet":
         path, name = _imagenet_file(network.architecture)
         source = f"imagenet ({name})"
+    elif source == STAND_IN:
+        path = _stand_in(network.architecture)
     return network.load_start(_read(path, network.architecture), source=source)
 
 
@@ -147,7 +153,8 @@ def fill(
 def _read(path: Path, architecture: str) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(
-            f"start weights {str(path)!r} do not exist; give the path of a safetensors file, 'imagenet' or 'none'"
+            f"start weights {str(path)!r} do not exist; give the path of a safetensors file, "
+            f"'imagenet', '{STAND_IN}' or 'none'"
         )
     found = start_metadata(path).get("architecture")
     if found is not None and _untagged(found) != _untagged(architecture):
@@ -156,7 +163,19 @@ def _read(path: Path, architecture: str) -> dict[str, Tensor]:
             f"set architecture={found} or give other weights"
         )
     state: dict[str, Tensor] = load_file(path)
-    return state
+    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+
+
+def _stand_in(architecture: str) -> Path:
+    folder = Path(str(resources.files("vireid.networks").joinpath("starts")))
+    path = folder / f"{_untagged(architecture)}.safetensors"
+    if not path.is_file():
+        shipped = ", ".join(sorted(file.stem for file in folder.glob("*.safetensors")))
+        raise WeightsError(
+            f"vireid has no {STAND_IN} start weights for {architecture!r} (it has them for {shipped}); "
+            f"make some: vireid pretrain --architecture {_untagged(architecture)} --out start.safetensors"
+        )
+    return path
 
 
 def _untagged(architecture: str) -> str:

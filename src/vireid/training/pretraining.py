@@ -6,21 +6,18 @@ synthetic benchmark, by the same loop and the `agw` method with one modality.
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from vireid.data import open_dataset
 from vireid.data.synthetic import GENERATOR, synthesize_pretraining
 from vireid.errors import UsageError, WeightsError
-from vireid.files import new_file
+from vireid.files import alone, cache_folder, new_file
 from vireid.methods.agw import AGW
 from vireid.networks.two_stream import TwoStreamResNet
 from vireid.networks.weights import save_start, start_metadata
@@ -29,15 +26,9 @@ from vireid.training.recipe import Recipe, load_recipe
 from vireid.training.run import Run
 from vireid.types import Modality, Say, Track, silent, untracked
 
-__all__ = ["cache_folder", "pretrain"]
+__all__ = ["pretrain"]
 
 RECIPE = "agw-pretrain"
-
-
-def cache_folder() -> Path:
-    """Where starts are kept: $VIREID_CACHE, or vireid below the user's cache folder."""
-    base = os.environ.get("VIREID_CACHE")
-    return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vireid"
 
 
 def pretrain(
@@ -45,8 +36,8 @@ def pretrain(
     architecture: str,
     out: Path | None = None,
     overrides: Sequence[str] = (),
-    identities: int = 800,
-    images: int = 8,
+    identities: int = 4000,
+    images: int = 4,
     seed: int = 0,
     workers: int = 2,
     track: Track = untracked,
@@ -67,7 +58,7 @@ def pretrain(
     if out and _holds(out, key):
         return out
     work = cache_folder() / f"pretraining-{key}"
-    with _alone(work.with_name(f"{work.name}.lock"), say):
+    with alone(work.with_name(f"{work.name}.lock"), "makes these start weights", say):
         if not _holds(kept, key):
             size = recipe.image.size
             synthesize_pretraining(
@@ -121,21 +112,6 @@ def _holds(path: Path, key: str) -> bool:
         f"{path} holds other start weights, for {found.get('architecture', 'an unstated architecture')}, {made} "
         f"(asked for: {key}); choose another --out or remove it"
     )
-
-
-@contextmanager
-def _alone(path: Path, say: Say) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"another process makes these start weights (it holds {path}); waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _trained(recipe: Recipe, work: Path, track: Track, say: Say) -> dict[str, Tensor]:

@@ -35,6 +35,11 @@ class DataChoice(Options):
         0.0, ge=0.0, lt=1.0, description="share of training identities kept out, to select the best epoch on them"
     )
     validate_every: int = Field(10, ge=1, description="epochs between two validations on the identities held out")
+    cache: Literal["auto", "packed", "none"] = Field(
+        "auto",
+        description="packed: decode and scale every picture once, into the cache folder; none: at every reading; "
+        "auto: packed where the run reads each picture ten times or more",
+    )
 
 
 class BatchShape(Options):
@@ -97,7 +102,7 @@ class Recipe(Options):
 
     method: str
     options: dict[str, Any] = Field({}, description="the method's own options: `vireid methods show NAME`")
-    start: str = Field(description="start weights: none, imagenet, or a .safetensors file")
+    start: str = Field(description="start weights: none, stand-in, imagenet, or a .safetensors file")
     data: DataChoice
     image: Preprocessing
     augmentation: Augmentation
@@ -139,7 +144,8 @@ class Recipe(Options):
     def digest(self) -> str:
         """SHA-256 of what decides the result: start weights by content, nothing of where the data lies."""
         plain = self.resolved()
-        plain["data"].pop("root")
+        for key in ("root", "cache"):
+            plain["data"].pop(key)
         if Path(self.start).is_file():
             plain["start"] = hashlib.sha256(Path(self.start).read_bytes()).hexdigest()
         for key in ("workers", "checkpoint_every"):

@@ -1,5 +1,6 @@
 """Rendered people in the official layouts: a benchmark without licences."""
 
+from vireid.data.synthetic.cues import Only
 from vireid.data.synthetic.engine import GENERATOR, SynthesisReport
 from vireid.data.synthetic.knockouts import Knockouts
 from vireid.data.synthetic.presets import LAYOUTS, PRESETS, Preset
@@ -12,6 +13,7 @@ __all__ = [
     "LAYOUTS",
     "PRESETS",
     "Knockouts",
+    "Only",
     "Preset",
     "SynthesisReport",
     "contact_sheet",

@@ -18,8 +18,14 @@ __all__ = ["Surface", "surface"]
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
-GLOSS = {"cotton": 0.02, "polyester": 0.10, "denim": 0.01, "wool": 0.0, "nylon": 0.22, "leather": 0.34}
-FOLD = {"cotton": 0.085, "polyester": 0.065, "denim": 0.06, "wool": 0.04, "nylon": 0.06, "leather": 0.08}
+GLOSS = {"cotton": 0.02, "polyester": 0.20, "denim": 0.01, "wool": 0.0, "nylon": 0.14, "leather": 0.55}
+FOLD = {"cotton": 0.15, "polyester": 0.03, "denim": 0.05, "wool": 0.03, "nylon": 0.04, "leather": 0.10}
+
+RELIEF = {"nylon": (0.11, 0.50, 0.0, 1.0), "wool": (0.07, 0.55, 1.0, 0.0), "denim": (0.06, 0.45, 0.7, 0.7)}
+"""Ridges of a cloth: metres from one to the next, steepness, and direction (around, up)."""
+
+FURROW = 0.20
+"""By how much the middle between ridge and furrow is darker than the ridge."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,9 @@ def surface(hits: Hits, solids: Solids, person: Person, carried: Carried, spectr
     if spectrum == Spectrum.VISIBLE:
         _face(colour, hits)
     gloss, depth = _finish(person)
-    normal = _folded(hits, chart, depth[hits.part], person, crumple)
+    normal = _folded(hits, chart, depth[hits.part], crumple)
+    _ridges(colour, normal, hits, chart, person)
+    normal /= np.sqrt((normal * normal).sum(0))
     return Surface(colour, gloss[hits.part], normal)
 
 
@@ -204,19 +212,28 @@ def _finish(person: Person) -> tuple[Floats, Floats]:
     return gloss, depth
 
 
-def _folded(hits: Hits, chart: _Chart, depth: Floats, person: Person, crumple: int) -> Floats:
-    """Normals tilted by creases, by the quilting of nylon and by the knit of wool."""
+def _folded(hits: Hits, chart: _Chart, depth: Floats, crumple: int) -> Floats:
+    """Normals tilted by creases."""
     across, along = folds()
     column = ((chart.around * np.float32(120)).astype(np.int64) + crumple) % TILE
     row = ((chart.up * np.float32(75)).astype(np.int64) + (crumple >> 7)) % TILE
     normal = hits.normal.copy()
     normal[0] += across[row, column] * depth
     normal[1] += along[row, column] * depth
-    for garment, parts in ((person.upper, (Part.UPPER, Part.SLEEVE)), (person.lower, (Part.LOWER,))):
-        step = {"nylon": (0.085, 0.42), "wool": (0.024, 0.20)}.get(garment.finish)
-        if step is not None:
-            worn = np.isin(hits.part, parts)
-            ridge = np.sin(chart.up * np.float32(2 * np.pi / step[0])) * np.float32(step[1])
-            normal[1] += np.where(worn, ridge, 0)
-    normal /= np.sqrt((normal * normal).sum(0))
     return normal
+
+
+def _ridges(colour: Floats, normal: Floats, hits: Hits, chart: _Chart, person: Person) -> None:
+    """The relief of a cloth: tilts normals, and darkens the furrows, which less light reaches whatever its colour."""
+    for garment, parts in ((person.upper, (Part.UPPER, Part.SLEEVE)), (person.lower, (Part.LOWER,))):
+        if garment.finish not in RELIEF:
+            continue
+        period, steep, around, up = RELIEF[garment.finish]
+        worn = np.flatnonzero(np.isin(hits.part, parts))
+        phase = (chart.around[worn] * np.float32(around) + chart.up[worn] * np.float32(up)) * np.float32(
+            2 * np.pi / period
+        )
+        ridge = np.sin(phase) * np.float32(steep)
+        normal[0, worn] += ridge * np.float32(around)
+        normal[1, worn] += ridge * np.float32(up)
+        colour[:, worn] *= np.float32(1 - FURROW) + np.float32(FURROW) * np.cos(phase)

@@ -153,7 +153,7 @@ class _Figure:
     def legs(self) -> None:
         add, code, g = self.solids, self.code, self.girth
         thigh, shin = self.hip_y * 0.47, self.hip_y * 0.47
-        wide = {"trousers": 1.16, "slim": 0.96, "skirt": 0.92, "shorts": 1.22}[code.lower]
+        wide = {"trousers": 1.26, "slim": 0.84, "skirt": 0.92, "shorts": 1.26}[code.lower]
         for side in (-1, 1):
             phase = self.pose.phase + (0 if side > 0 else pi)
             swing = self.pose.stride * sin(phase) + 0.05

@@ -98,7 +98,7 @@ def draw_camera(seed: int, mount: Mount, knockouts: Knockouts) -> Camera:
 
 
 def _visible(rng: np.random.Generator, *, outdoor: bool) -> Sensor:
-    warm = float(rng.normal(0, 0.06))
+    warm = float(rng.normal(0, 0.045))
     tint = float(rng.normal(0, 0.03))
     azimuth = float(rng.uniform(-1.9, 1.9))
     rise = radians(float(rng.uniform(30, 60)))
@@ -108,7 +108,7 @@ def _visible(rng: np.random.Generator, *, outdoor: bool) -> Sensor:
         lift=float(rng.uniform(0.0, 0.07)),
         exposure=float(rng.uniform(0.85, 1.12)),
         gamma=float(rng.uniform(0.88, 1.14)),
-        saturation=float(rng.uniform(0.75, 1.05)),
+        saturation=float(rng.uniform(0.85, 1.05)),
         blur=float(rng.uniform(0.002, 0.0045)),
         noise=float(rng.uniform(0.010, 0.026)),
         ambient=0.62 if outdoor else 0.78,
@@ -124,11 +124,11 @@ def _near(rng: np.random.Generator) -> Sensor:
     return Sensor(
         gains=(1.0, 1.0, 1.0),
         lift=float(rng.uniform(0.0, 0.08)),
-        exposure=float(rng.uniform(0.7, 1.15)),
-        gamma=float(rng.uniform(0.7, 1.15)),
+        exposure=float(rng.uniform(0.72, 0.94)),
+        gamma=float(rng.uniform(0.85, 1.08)),
         saturation=1.0,
-        blur=float(rng.uniform(0.003, 0.0065)),
-        noise=float(rng.uniform(0.018, 0.045)),
+        blur=float(rng.uniform(0.0025, 0.0048)),
+        noise=float(rng.uniform(0.010, 0.024)),
         ambient=0.16,
         lamp=(0.0, 0.0, 1.0),
         lamp_strength=0.95,

@@ -16,11 +16,13 @@ from typing import Any, Protocol
 from PIL import Image
 
 from vireid.data.synthetic.cameras import Camera, draw_camera
+from vireid.data.synthetic.cues import Only
 from vireid.data.synthetic.factor_table import write_factors
 from vireid.data.synthetic.knockouts import Knockouts
 from vireid.data.synthetic.people import Person, draw_people
 from vireid.data.synthetic.picture import take
 from vireid.data.synthetic.plan import Plan, counts_of
+from vireid.data.synthetic.seeds import Purpose, stream
 from vireid.data.synthetic.sightings import draw_frame
 from vireid.errors import UsageError
 from vireid.files import new_file, write_json, write_text
@@ -28,7 +30,7 @@ from vireid.types import Track
 
 __all__ = ["GENERATOR", "Settings", "SynthesisReport", "produce"]
 
-GENERATOR = "0.1"
+GENERATOR = "0.2"
 """Version of what is rendered: raised whenever the same seed would give other bytes."""
 
 EXPECTED, UNFINISHED, FACTORS = "expected.json", ".unfinished.json", "factors.parquet"
@@ -44,6 +46,8 @@ class Settings(Protocol):
     def seed(self) -> int: ...
     @property
     def knockouts(self) -> Knockouts: ...
+    @property
+    def only(self) -> Only | None: ...
     @property
     def size(self) -> tuple[int, int]:
         """Picture (height, width)."""
@@ -152,7 +156,9 @@ def _cameras(settings: Settings) -> list[Camera]:
 def _missing(out: Path, plan: Plan) -> list[int]:
     for folder in sorted({str(Path(shot.path).parent) for shot in plan.shots}):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    return [index for index, shot in enumerate(plan.shots) if not (out / shot.path).exists()]
+    missing = [index for index, shot in enumerate(plan.shots) if not (out / shot.path).exists()]
+    # In no order of people: times of writing must not tell who is shown.
+    return [missing[place] for place in stream(0, Purpose.LAYOUT, 9).permutation(len(missing))]
 
 
 def _rendered(settings: Settings, out: Path, missing: Sequence[int], workers: int) -> Iterator[int]:
@@ -190,7 +196,7 @@ def _render(settings: Settings, out: Path, numbers: Sequence[int]) -> Sequence[i
         shot = plan.shots[number]
         camera = cameras[shot.mount]
         frame = draw_frame(settings.seed, camera, shot.person, shot.frame, knockouts=settings.knockouts)
-        picture = take(people[shot.person], camera, frame, seed=settings.seed, size=settings.size)
+        picture = take(people[shot.person], camera, frame, seed=settings.seed, size=settings.size, only=settings.only)
         _save(out / shot.path, Image.fromarray(picture))
     return numbers
 

@@ -58,6 +58,7 @@ def _truth(person: Person) -> dict[str, Any]:
             ink = getattr(garment, name)
             values |= {
                 f"true_{part}_{name}_family": ink.family,
+                f"true_{part}_{name}_technology": ink.technology,
                 f"true_{part}_{name}_survives": ink.survives,
                 f"true_{part}_{name}_inverted": ink.inverted,
             }

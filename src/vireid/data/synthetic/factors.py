@@ -33,12 +33,12 @@ TONES = (0.09, 0.21, 0.36, 0.55, 0.76)
 
 FINISH_TO_TONE: Floats = np.array(
     [
-        [0.02, 0.04, 0.10, 0.80, 0.04],
-        [0.02, 0.02, 0.04, 0.11, 0.81],
-        [0.07, 0.82, 0.07, 0.02, 0.02],
-        [0.04, 0.08, 0.82, 0.04, 0.02],
-        [0.03, 0.03, 0.08, 0.07, 0.79],
-        [0.83, 0.10, 0.03, 0.02, 0.02],
+        [0.01, 0.03, 0.06, 0.87, 0.03],
+        [0.01, 0.01, 0.03, 0.08, 0.87],
+        [0.05, 0.87, 0.05, 0.02, 0.01],
+        [0.03, 0.05, 0.88, 0.03, 0.01],
+        [0.02, 0.02, 0.05, 0.06, 0.85],
+        [0.88, 0.07, 0.02, 0.02, 0.01],
     ]
 )
 """P(tone level | finish), rows in the order of `FINISHES`."""
@@ -59,10 +59,16 @@ FACTORS: dict[str, tuple[str, ...]] = {
     "upper_finish": FINISHES,
     "lower_finish": FINISHES,
 }
-ONE_SIDED = ("front", "back", "bag", "armband")
-"""Factors that one side of the body hides."""
+ONE_SIDED = {"bag": 0.42, "front": 0.28, "back": 0.24, "armband": 0.06}
+"""Factors that one side of the body hides, with their shares of the bits in such factors."""
 
-ONE_SIDED_SHARE = 0.35
+ALL_AROUND = {
+    "upper": 0.25, "lower": 0.22, "upper_pattern": 0.20, "sleeves": 0.11, "hair": 0.08, "lower_pattern": 0.06,
+    "hat": 0.04, "shoes": 0.04,
+}  # fmt: skip
+"""Factors seen from all around, with their shares of the bits in such factors: most in what is large."""
+
+ONE_SIDED_SHARE = 0.32
 """Share of the code's bits that is wanted in one-sided factors."""
 
 
@@ -130,12 +136,11 @@ def code_law(bits: float) -> CodeLaw:
         UsageError: `bits` is more than the factors can hold or less than the finishes alone.
     """
     finish = [name for name, values in FACTORS.items() if values is FINISHES]
-    around = [name for name in FACTORS if name not in ONE_SIDED and name not in finish]
     weights = dict.fromkeys(finish, FINISH_WEIGHTS)
     fixed = sum(CodeLaw(weights).bits(name) for name in finish)
-    for names, wanted in ((ONE_SIDED, bits * ONE_SIDED_SHARE), (around, bits * (1 - ONE_SIDED_SHARE) - fixed)):
-        exponent = _solve(tuple(names), wanted)
-        weights |= {name: _zipf(len(FACTORS[name]), exponent) for name in names}
+    for shares, wanted in ((ONE_SIDED, bits * ONE_SIDED_SHARE), (ALL_AROUND, bits * (1 - ONE_SIDED_SHARE) - fixed)):
+        for name, share in shares.items():
+            weights[name] = _zipf(len(FACTORS[name]), _solve((name,), wanted * share))
     return CodeLaw(weights)
 
 

@@ -160,7 +160,7 @@ def _leanings(palette: tuple[Rgb, ...]) -> tuple[Floats, Floats]:
     wanted correlations solve one linear system. No other law of the same correlations ties hue to tone less.
     """
     colours = np.array(palette)
-    steepness = 0.3 if palette is PRETRAIN_COLOURS else 1.0
+    steepness = 0.3 if palette is PRETRAIN_COLOURS else 0.7
     weights = np.arange(1, len(palette) + 1, dtype=np.float64) ** -steepness
     weights /= weights.sum()
     centred = colours - weights @ colours
@@ -180,7 +180,7 @@ def _draw_ink(block: int, lighter: bool, rng: np.random.Generator, knockouts: Kn
     technology = list(TECHNOLOGIES)[int(rng.integers(len(TECHNOLOGIES)))]
     survives = bool(rng.random() < TECHNOLOGIES[technology])
     inverted = bool(rng.random() < INVERSION) and survives and not knockouts.no_contrast_inversion
-    contrast = float(rng.uniform(0.2, 0.34)) * (1 if lighter != inverted else -1)
+    contrast = float(rng.uniform(0.26, 0.40)) * (1 if lighter != inverted else -1)
     return Ink(
         family=draw_family(block, rng),
         variant=int(rng.integers(1 << 20)),

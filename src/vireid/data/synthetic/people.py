@@ -27,8 +27,8 @@ SHAPE_SPREAD = 0.04
 EXTRA_BITS = 5.0
 
 TWIN_FACTORS = (
-    "upper", "lower", "hair", "bag", "upper_finish", "lower_finish", "bag", "upper", "lower_finish",
-    "upper_pattern", "front", "back",
+    "upper", "upper", "upper", "lower", "lower", "lower", "upper_finish", "upper_finish", "upper_finish",
+    "lower_finish", "lower_finish", "lower_finish", "upper_pattern", "bag", "bag", "front",
 )  # fmt: skip
 """Factors in which near-twins differ; some are listed twice, to be chosen twice as often."""
 
@@ -162,7 +162,7 @@ def _first(block: int, group: int, code: Code, rng: np.random.Generator, knockou
         upper=upper,
         lower=lower,
         skin=blank,
-        hair=Plain(colour=(0, 0, 0), tone=float(rng.uniform(0.22, 0.62)), warmth=0.42),
+        hair=Plain(colour=(0, 0, 0), tone=float(rng.uniform(0.10, 0.34)), warmth=0.42),
         shoes=blank,
         bag=Plain(colour=(0, 0, 0), tone=float(rng.uniform(0.1, 0.7)), warmth=0.06),
         hat=Plain(colour=(0, 0, 0), tone=float(rng.uniform(0.1, 0.7)), warmth=0.3),

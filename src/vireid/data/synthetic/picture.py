@@ -8,6 +8,7 @@ from vireid.data.synthetic.appearance import Surface, surface
 from vireid.data.synthetic.backgrounds import LENGTH, PLAY, panorama
 from vireid.data.synthetic.body import STATURE, build
 from vireid.data.synthetic.cameras import Camera, Sensor
+from vireid.data.synthetic.cues import Only, isolated, shown
 from vireid.data.synthetic.occluders import occlude
 from vireid.data.synthetic.people import Person
 from vireid.data.synthetic.render import Hits, Viewpoint, cast
@@ -27,16 +28,21 @@ FEET = 0.955
 """Where the ground point under the person is then, as a share of the crop's height."""
 
 
-def take(person: Person, camera: Camera, frame: Frame, *, seed: int, size: tuple[int, int]) -> Bytes:
-    """(H, W, 3) picture of a person; infrared pictures hold three equal channels."""
+def take(
+    person: Person, camera: Camera, frame: Frame, *, seed: int, size: tuple[int, int], only: Only | None = None
+) -> Bytes:
+    """(H, W, 3) picture of a person, or `only` one cue of it; infrared pictures hold three equal channels."""
     height, width = size
     spectrum = camera.mount.spectrum
     solids = build(person, frame.pose, frame.carried)
     view = _viewpoint(person, camera, frame, size)
     hits = cast(solids, view, height * SAMPLES, width * SAMPLES)
+    hits = hits if only is None else shown(hits, only)
     skin = surface(hits, solids, person, frame.carried, spectrum, frame.crumple)
     lit, cover = _light(hits, skin, camera.sensor, frame, spectrum)
     picture = _place(camera, frame, seed, size)
+    if only is Only.HEAD:
+        picture[:] = 0.5  # the place must not shine through at the head's rim
     if camera.sensor.shadow > 0 or spectrum == Spectrum.VISIBLE:
         picture *= _shadow(cover, camera.sensor, frame)[:, :, None]
     if spectrum == Spectrum.NEAR:
@@ -44,7 +50,8 @@ def take(person: Person, camera: Camera, frame: Frame, *, seed: int, size: tuple
     picture *= (1 - cover)[:, :, None]
     picture += lit
     occlude(picture, frame, spectrum)
-    return _develop(picture, camera.sensor, frame)
+    developed = _develop(picture, camera.sensor, frame)
+    return developed if only is None else isolated(developed, cover, frame, spectrum, only)
 
 
 def _viewpoint(person: Person, camera: Camera, frame: Frame, size: tuple[int, int]) -> Viewpoint:

@@ -39,7 +39,7 @@ def plan_llcm(preset: Preset, seed: int) -> Plan:
     tested = sorted({row[3] for row in rows if row[0] == "test"})
     shuffled = [tested[index] for index in rng.permutation(len(tested))]
     person_of = {label: number for number, label in enumerate([*trained, *shuffled])}
-    groups = [Group(block=TRAIN, size=1)] * len(trained)
+    groups = [Group(block=TRAIN, size=size) for size in twin_groups(len(trained))]
     groups += [Group(block=TEST, size=size) for size in twin_groups(len(tested))]
     shots = [shot for row in rows for shot in _sighting(row, person_of, rng)]
     classes = {label: index for index, label in enumerate(trained)}

@@ -45,7 +45,7 @@ def plan_sysu(preset: Preset, seed: int) -> Plan:
     trained = sorted([*splits["train"], *splits["val"], *unlisted])
     test = [splits["test"][index] for index in rng.permutation(len(splits["test"]))]
     person_of = {label: number for number, label in enumerate([*trained, *test])}
-    groups = [Group(block=TRAIN, size=1)] * len(trained)
+    groups = [Group(block=TRAIN, size=size) for size in twin_groups(len(trained))]
     groups += [Group(block=TEST, size=size) for size in twin_groups(len(test))]
     split_of = {label: split for split, labels in splits.items() for label in labels}
     lists = {f"{split}_id": sorted(labels) for split, labels in splits.items()}

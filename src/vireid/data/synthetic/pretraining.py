@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vireid.data.synthetic.cameras import Mount
+from vireid.data.synthetic.cues import Only
 from vireid.data.synthetic.engine import SynthesisReport, produce
 from vireid.data.synthetic.families import PRETRAIN
 from vireid.data.synthetic.knockouts import NOTHING_OUT, Knockouts
@@ -48,6 +49,7 @@ class PretrainingSettings:
     size: tuple[int, int]
     seed: int
     knockouts: Knockouts = NOTHING_OUT
+    only: Only | None = None
 
     def __post_init__(self) -> None:
         for name, low in (("identities", 2), ("images_per_identity", 1), ("seed", 0)):

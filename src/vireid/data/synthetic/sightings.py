@@ -15,13 +15,13 @@ from vireid.types import Modality
 
 __all__ = ["Frame", "Occluder", "Walk", "draw_frame", "draw_walk"]
 
-CARRIED_CHANGE = (0.07, 0.07, 0.04)
+CARRIED_CHANGE = (0.05, 0.05, 0.03)
 """Chances that, in a sighting, the coat is open, the hood up, the bag on the other side; at most one of them."""
 
 LOWER_OCCLUDED, UPPER_OCCLUDED = 0.30, 0.08
 WAY = 12.0
 """Frames after which a walk has turned and moved on most of what it ever will."""
-SHIFT_SPREAD = 0.07
+SHIFT_SPREAD = 0.06
 """Standard deviation of a box's vertical shift, as a share of the crop's height."""
 
 
@@ -142,8 +142,8 @@ def _box(
     if knockouts.perfect_boxes:
         return (0.0, 0.0), 1.0, None, None
     shift = (float(np.clip(draws[0], -2.2, 2.2)) * 0.05, float(np.clip(draws[1], -2.4, 2.4)) * SHIFT_SPREAD)
-    zoom = float(np.exp(0.06 * draws[2]))
-    lower = Occluder(look=walk.barrier, edge=0.58 + 0.3 * float(edges[0]), side=float(edges[1]))
+    zoom = float(np.exp(0.05 * draws[2]))
+    lower = Occluder(look=walk.barrier, edge=0.62 + 0.28 * float(edges[0]), side=float(edges[1]))
     upper = Occluder(look=walk.barrier // 7, edge=0.16 + 0.22 * float(edges[2]), side=float(edges[3]))
     return (
         shift,

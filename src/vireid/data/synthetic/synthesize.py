@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vireid.data.synthetic.cues import Only
 from vireid.data.synthetic.engine import SynthesisReport, produce
 from vireid.data.synthetic.knockouts import NOTHING_OUT, Knockouts
 from vireid.data.synthetic.plan import Plan
@@ -27,6 +28,7 @@ class BenchmarkSettings:
     preset: str
     seed: int
     knockouts: Knockouts = NOTHING_OUT
+    only: Only | None = None
 
     def __post_init__(self) -> None:
         choose(self.layout, LAYOUTS, "layout")
@@ -42,12 +44,11 @@ class BenchmarkSettings:
         return PLANNERS[self.layout](PRESETS[self.preset], self.seed)
 
     def head(self) -> dict[str, Any]:
-        return {
-            "name": f"vireid-synthetic-{self.layout}-{self.preset}-seed{self.seed}",
-            "dataset": self.layout,
-            "seed": self.seed,
-            "knockouts": self.knockouts.model_dump(),
-        }
+        name = f"vireid-synthetic-{self.layout}-{self.preset}-seed{self.seed}"
+        head = {"dataset": self.layout, "seed": self.seed, "knockouts": self.knockouts.model_dump()}
+        if self.only is None:
+            return {"name": name} | head
+        return {"name": f"{name}-only-{self.only}", "only": str(self.only)} | head
 
 
 def synthesize(
@@ -58,6 +59,7 @@ def synthesize(
     seed: int,
     workers: int = 1,
     knockouts: Knockouts = NOTHING_OUT,
+    only: str | None = None,
     track: Track = untracked,
 ) -> SynthesisReport:
     """Render a synthetic data set in an official layout.
@@ -72,10 +74,12 @@ def synthesize(
         seed: any number from 0.
         workers: processes; more than one need a main module that can be imported without starting anew.
         knockouts: causes to take out.
+        only: `background`, `head` or `silhouette`: the same scenes, of which the pictures show this alone.
         track: shows progress over pictures.
 
     Raises:
-        UsageError: unknown layout or preset, or `out` holds something else.
+        UsageError: unknown layout, preset or cue, or `out` holds something else.
     """
-    settings = BenchmarkSettings(layout=layout, preset=preset, seed=seed, knockouts=knockouts)
+    cue = None if only is None else Only(choose(only, list(Only), "cue"))
+    settings = BenchmarkSettings(layout=layout, preset=preset, seed=seed, knockouts=knockouts, only=cue)
     return produce(settings, out, workers=workers, track=track)
