@@ -1,15 +1,12 @@
-"""Augmentation: exact cases, statistics over many draws, and the same draw from the same generator."""
+"""Augmentation: beside a plain reference picture by picture, in exact cases, and by statistics over many draws."""
 
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.nn import functional as F
 
-from vireid.data.transforms import (
-    Augmentation,
-    channel_exchange,
-    normalise,
-)
+from vireid.data.transforms import Augmentation, Change, augment, normalise
 from vireid.errors import UsageError
 from vireid.types import Modality
 
@@ -28,6 +25,11 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
+def changed(augmentation, image, modality, generator):
+    """One picture (3, H, W) as a batch of its own."""
+    return augment(image[None], [augmentation.draw(modality, tuple(image.shape[1:]), generator)])[0]
+
+
 def grey_of(image):
     red, green, blue = image.double()
     return (0.2989 * red + 0.5870 * green + 0.1140 * blue).round().to(torch.uint8)
@@ -41,22 +43,112 @@ def test_the_same_generator_gives_the_same_picture_and_the_global_ones_stay_out(
     for seed in range(20):
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - the global generator is the point
-        first = EVERYTHING.apply(image, Modality.VISIBLE, rng(seed))
-        assert torch.equal(first, EVERYTHING.apply(image, Modality.VISIBLE, rng(seed)))
+        first = changed(EVERYTHING, image, Modality.VISIBLE, rng(seed))
+        assert torch.equal(first, changed(EVERYTHING, image, Modality.VISIBLE, rng(seed)))
         assert first.shape == image.shape
         assert first.dtype == torch.uint8
     assert torch.equal(image, before)
-    different = {EVERYTHING.apply(image, Modality.VISIBLE, rng(seed)).numpy().tobytes() for seed in range(20)}
+    different = {changed(EVERYTHING, image, Modality.VISIBLE, rng(seed)).numpy().tobytes() for seed in range(20)}
     assert len(different) == 20
 
 
+def reference(augmentation, image, modality, generator):
+    """The same augmentation, drawn and done picture by picture, one step after the other."""
+    options, (_, height, width) = augmentation, image.shape
+    if options.padding:
+        top, left = generator.integers(2 * options.padding + 1, size=2)
+        image = F.pad(image, (options.padding,) * 4)[:, top : top + height, left : left + width]
+    if generator.random() < options.flip:
+        image = image.flip(2)
+    if options.colour_jitter:
+        image = jittered(image, *generator.uniform(1 - options.colour_jitter, 1 + options.colour_jitter, size=3))
+    if options.grayscale and generator.random() < options.grayscale:
+        image = luminance(image).round().to(torch.uint8).expand(3, -1, -1)
+    if options.erasing != "none" and generator.random() < options.erasing_probability:
+        image = erased(options, image, generator)
+    if options.channel_exchange and modality is Modality.VISIBLE:
+        case = int(generator.integers(4))
+        if case < 3:
+            image = image[case].expand(3, -1, -1)
+        elif generator.random() < 0.5:
+            image = luminance(image).round().to(torch.uint8).expand(3, -1, -1)
+    return image
+
+
+def luminance(image):
+    red, green, blue = image.float()
+    return 0.2989 * red + 0.5870 * green + 0.1140 * blue
+
+
+def jittered(image, brightness, contrast, saturation):
+    values = (image.float() * brightness).clamp(0, 255)
+    middle = luminance(values).double().mean().float()
+    values = ((values - middle) * contrast + middle).clamp(0, 255)
+    grey = luminance(values)
+    return ((values - grey) * saturation + grey).clamp(0, 255).round().to(torch.uint8)
+
+
+def erased(options, image, generator):
+    _, height, width = image.shape
+    for _ in range(100):
+        area = generator.uniform(*options.erasing_area) * height * width
+        ratio = generator.uniform(*options.erasing_ratio)
+        rows, columns = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
+        if rows < height and columns < width:
+            top, left = generator.integers(height - rows + 1), generator.integers(width - columns + 1)
+            image = image.clone()
+            block = image[:, top : top + rows, left : left + columns]
+            if options.erasing == "random":
+                block[:] = torch.from_numpy(generator.integers(256, size=(3, rows, columns), dtype=np.uint8))
+            else:
+                block[:] = torch.tensor([125, 123, 114], dtype=torch.uint8)[:, None, None]
+            return image
+    return image
+
+
+COMBINATIONS = [
+    Augmentation(),
+    Augmentation(padding=3, erasing="channel", channel_exchange=True),
+    Augmentation(padding=0, erasing="random", erasing_probability=0.9, grayscale=0.4),
+    Augmentation(colour_jitter=0.3, grayscale=0.3),
+    EVERYTHING,
+]
+
+
+@pytest.mark.parametrize("augmentation", COMBINATIONS)
+@pytest.mark.parametrize("modality", list(Modality))
+@pytest.mark.parametrize("size", [(48, 24), (45, 33)])
+def test_a_batch_is_changed_as_its_pictures_one_by_one(augmentation, modality, size):
+    images = torch.stack([picture(*size, seed=seed) for seed in range(24)])
+    before = images.clone()
+    changes = [augmentation.draw(modality, size, rng(seed)) for seed in range(24)]
+    expected = [reference(augmentation, image, modality, rng(seed)) for seed, image in enumerate(images)]
+    found = augment(images, changes)
+    assert torch.equal(found, torch.stack(expected))
+    assert torch.equal(images, before)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(augment(images.contiguous(memory_format=torch.channels_last), changes), found)
+    shuffled = torch.randperm(24, generator=torch.Generator().manual_seed(0))[:11].tolist()
+    assert torch.equal(augment(images[shuffled], [changes[place] for place in shuffled]), found[shuffled])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("augmentation", COMBINATIONS)
+def test_every_device_gives_the_same_bits(augmentation):
+    images = torch.stack([picture(144, 72, seed=seed) for seed in range(64)])
+    changes = [augmentation.draw(Modality.VISIBLE, (144, 72), rng(seed)) for seed in range(64)]
+    there, here = (augment(images.to(device), changes) for device in ("cuda", "cpu"))
+    assert torch.equal(there.cpu(), here)
+    assert torch.equal(normalise(there, MEAN, STD).cpu(), normalise(here, MEAN, STD))
+
+
 def test_everything_off_changes_nothing():
-    assert torch.equal(OFF.apply(picture(), Modality.VISIBLE, rng()), picture())
+    assert torch.equal(changed(OFF, picture(), Modality.VISIBLE, rng()), picture())
 
 
 def test_flip_mirrors_half_of_the_pictures():
     image = picture()
-    found = [Augmentation(padding=0).apply(image, Modality.INFRARED, generator) for generator in [rng()] * 1000]
+    found = [changed(Augmentation(padding=0), image, Modality.INFRARED, generator) for generator in [rng()] * 1000]
     mirrored = sum(torch.equal(other, image.flip(2)) for other in found)
     assert mirrored + sum(torch.equal(other, image) for other in found) == 1000
     assert 440 < mirrored < 560
@@ -69,16 +161,17 @@ def test_crops_are_windows_of_the_padded_picture_and_reach_every_offset():
     windows = {padded[:, y : y + 12, x : x + 6].numpy().tobytes() for y in range(7) for x in range(7)}
     generator = rng()
     augmentation = Augmentation(padding=3, flip=0.0)
-    seen = {augmentation.apply(image, Modality.VISIBLE, generator).numpy().tobytes() for _ in range(1000)}
+    seen = {changed(augmentation, image, Modality.VISIBLE, generator).numpy().tobytes() for _ in range(1000)}
     assert seen == windows
 
 
 def test_channel_exchange_leaves_three_equal_channels_or_the_picture():
     image, generator = picture(), rng()
+    augmentation = Augmentation(padding=0, flip=0.0, channel_exchange=True)
     cases = {image[channel].numpy().tobytes(): channel for channel in range(3)} | {grey_of(image).numpy().tobytes(): 3}
     counts = np.zeros(5, dtype=int)
     for _ in range(4000):
-        found = channel_exchange(image, generator)
+        found = changed(augmentation, image, Modality.VISIBLE, generator)
         if torch.equal(found, image):
             counts[4] += 1
         else:
@@ -90,8 +183,8 @@ def test_channel_exchange_leaves_three_equal_channels_or_the_picture():
 
 def test_channel_exchange_is_for_visible_pictures_only():
     image, augmentation = picture(), Augmentation(padding=0, flip=0.0, channel_exchange=True)
-    assert all(torch.equal(augmentation.apply(image, Modality.INFRARED, rng(seed)), image) for seed in range(20))
-    assert any(not torch.equal(augmentation.apply(image, Modality.VISIBLE, rng(seed)), image) for seed in range(20))
+    assert all(torch.equal(changed(augmentation, image, Modality.INFRARED, rng(seed)), image) for seed in range(20))
+    assert any(not torch.equal(changed(augmentation, image, Modality.VISIBLE, rng(seed)), image) for seed in range(20))
 
 
 def rectangle_of(changed):
@@ -106,12 +199,12 @@ def test_channel_erasing_fills_a_rectangle_with_one_constant_per_channel(modalit
     augmentation, generator = Augmentation(padding=0, flip=0.0, erasing="channel"), rng()
     erased, areas, ratios = 0, [], []
     for _ in range(1000):
-        found = augmentation.apply(image, modality, generator)
-        changed = (found != image).any(0)
-        if not changed.any():
+        found = changed(augmentation, image, modality, generator)
+        differs = (found != image).any(0)
+        if not differs.any():
             continue
         erased += 1
-        top, bottom, left, right = rectangle_of(changed)
+        top, bottom, left, right = rectangle_of(differs)
         block = found[:, top:bottom, left:right]
         assert torch.equal(block, torch.tensor([125, 123, 114], dtype=torch.uint8)[:, None, None].expand_as(block))
         areas.append((bottom - top) * (right - left) / 1800)
@@ -133,7 +226,7 @@ def test_random_erasing_fills_with_noise():
         erasing_area=(0.3, 0.3),
         erasing_ratio=(1.0, 1.0),
     )
-    found = augmentation.apply(image, Modality.VISIBLE, rng())
+    found = changed(augmentation, image, Modality.VISIBLE, rng())
     top, bottom, left, right = rectangle_of((found != image).any(0))
     assert (bottom - top, right - left) == (23, 23)
     block = found[:, top:bottom, left:right].float()
@@ -145,14 +238,14 @@ def test_a_rectangle_that_cannot_fit_leaves_the_picture():
     augmentation = Augmentation(
         padding=0, flip=0.0, erasing="channel", erasing_probability=1.0, erasing_area=(1.0, 1.0)
     )
-    assert torch.equal(augmentation.apply(picture(), Modality.VISIBLE, rng()), picture())
+    assert torch.equal(changed(augmentation, picture(), Modality.VISIBLE, rng()), picture())
 
 
 def test_grayscale_gives_the_luminance():
     image, augmentation = picture(), Augmentation(padding=0, flip=0.0, grayscale=0.3)
     generator, turned = rng(), 0
     for _ in range(500):
-        found = augmentation.apply(image, Modality.VISIBLE, generator)
+        found = changed(augmentation, image, Modality.VISIBLE, generator)
         if not torch.equal(found, image):
             turned += 1
             assert torch.equal(found, grey_of(image).expand(3, -1, -1))
@@ -180,7 +273,7 @@ def test_colour_jitter_equals_plain_loops(seed):
     draws = rng(seed)
     draws.random()  # the flip's
     expected = slow_jitter(image, *draws.uniform(1 - strength, 1 + strength, size=3).tolist())
-    found = augmentation.apply(image, Modality.VISIBLE, rng(seed))
+    found = changed(augmentation, image, Modality.VISIBLE, rng(seed))
     assert (found.float() - expected).abs().max() <= 0.501
 
 
@@ -200,9 +293,11 @@ def test_normalise_refuses_what_is_not_a_batch_of_bytes(bad):
         normalise(bad, MEAN, STD)
 
 
-def test_apply_refuses_floats():
-    with pytest.raises(UsageError, match=r"expected images \(3, H, W\) uint8"):
-        OFF.apply(torch.zeros(3, 4, 4), Modality.VISIBLE, rng())
+def test_augment_refuses_floats_and_another_number_of_changes():
+    with pytest.raises(UsageError, match=r"expected images \(N, 3, H, W\) uint8"):
+        augment(torch.zeros(1, 3, 4, 4), [Change()])
+    with pytest.raises(UsageError, match="1 images cannot take 2 changes"):
+        augment(picture()[None], [Change(), Change()])
 
 
 @pytest.mark.parametrize(

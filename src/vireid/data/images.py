@@ -3,7 +3,9 @@
 import io
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vireid.errors import ImageError, UsageError
 
-__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "read_image", "resize"]
+__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "PictureFiles", "PictureSource", "read_image", "resize"]
 
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
@@ -82,6 +84,34 @@ def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
     if image.shape[:2] == (height, width):
         return image
     return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+
+class PictureSource(Protocol):
+    """Pictures by number, all of one `size` = (height, width)."""
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    def read(self, numbers: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(N, H, W, 3) uint8 RGB: the pictures of these numbers, in a new array.
+
+        Raises:
+            ImageError: a picture cannot be read.
+        """
+
+
+class PictureFiles:
+    """A `PictureSource` that decodes and scales files whenever they are asked for; numbers are places in `paths`."""
+
+    def __init__(self, paths: Sequence[str], size: tuple[int, int]) -> None:
+        self.paths = paths
+        self.size = size
+
+    def read(self, numbers: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
+        pictures = np.empty((len(numbers), *self.size, 3), np.uint8)
+        for place, number in zip(pictures, numbers, strict=True):
+            place[...] = resize(read_image(self.paths[number]), self.size)
+        return pictures
 
 
 def _rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from vireid.data.images import read_image, resize
+from vireid.data.images import PictureSource
 from vireid.data.samplers import IdentitySampler, Share
-from vireid.data.transforms import Augmentation, normalise
+from vireid.data.transforms import Augmentation, Change, augment, normalise
 from vireid.errors import VireidError
 from vireid.types import Modality, View, ViewRequest
 
@@ -23,9 +23,8 @@ _AUGMENTATION_STREAM = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """The training pictures of one modality: aligned arrays of length N."""
+    """The training pictures of one modality: aligned arrays of length N; `rows` of the image table."""
 
-    paths: NDArray[np.object_]
     labels: NDArray[np.int64]
     cameras: NDArray[np.int64]
     rows: NDArray[np.int64]
@@ -36,10 +35,11 @@ class Pictures:
 
 @dataclass(frozen=True, kw_only=True)
 class RawView:
-    """A view before normalisation: images (N, 3, H, W) uint8, the rest as in `View`."""
+    """A view as it was read: images (N, 3, H, W) uint8, what is to happen to each of them, the rest as in `View`."""
 
     modality: Modality
     images: torch.Tensor
+    changes: tuple[Change, ...]
     labels: torch.Tensor
     cameras: torch.Tensor
     rows: torch.Tensor
@@ -48,13 +48,13 @@ class RawView:
         """The same in page-locked memory, from which CUDA copies beside the computation (DataLoader calls this)."""
         tensors = (self.images, self.labels, self.cameras, self.rows)
         images, labels, cameras, rows = (tensor.pin_memory() for tensor in tensors)
-        return RawView(modality=self.modality, images=images, labels=labels, cameras=cameras, rows=rows)
+        return replace(self, images=images, labels=labels, cameras=cameras, rows=rows)
 
     def to_view(self, device: torch.device, mean: tuple[float, ...], std: tuple[float, ...]) -> View:
-        """Move to `device` and normalise there."""
+        """Move to `device`, augment and normalise there; the images are channels last in memory."""
         return View(
             modality=self.modality,
-            images=normalise(self.images.to(device, non_blocking=True), mean, std),
+            images=normalise(augment(self.images.to(device, non_blocking=True), self.changes), mean, std),
             labels=self.labels.to(device, non_blocking=True),
             cameras=self.cameras.to(device, non_blocking=True),
             rows=self.rows.to(device, non_blocking=True),
@@ -63,13 +63,16 @@ class RawView:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingLoader(Dataset[dict[str, RawView] | VireidError]):
-    """One epoch of batches; item i is batch i of that epoch, drawn and augmented from (seed, phase, epoch, i) alone."""
+    """One epoch of batches; item i is batch i of that epoch, drawn from (seed, phase, epoch, i) alone.
 
+    Pictures are read from `source` by their rows of the image table.
+    """
+
+    source: PictureSource
     pictures: Mapping[Modality, Pictures]
     views: Mapping[str, ViewRequest]
     sampler: IdentitySampler
     augmentation: Augmentation
-    image_size: tuple[int, int]
     phase: int
     epoch: int
     share: Share = field(default_factory=Share)
@@ -86,12 +89,9 @@ class TrainingLoader(Dataset[dict[str, RawView] | VireidError]):
 
     def _batch(self, batch: int) -> dict[str, RawView]:
         positions = self.sampler.batch(self.phase, self.epoch, batch, share=self.share)
-        decoded = {
-            modality: [self._read(self.pictures[modality].paths[i]) for i in indices]
-            for modality, indices in positions.items()
-        }
+        images = {modality: self._read(modality, indices) for modality, indices in positions.items()}
         return {
-            name: self._view(number, request, positions[request.modality], decoded[request.modality], batch)
+            name: self._view(number, request, positions[request.modality], images[request.modality], batch)
             for number, (name, request) in enumerate(self.views.items())
         }
 
@@ -116,26 +116,26 @@ class TrainingLoader(Dataset[dict[str, RawView] | VireidError]):
                 raise batch
             yield batch
 
-    def _read(self, path: str) -> torch.Tensor:
-        return torch.from_numpy(resize(read_image(path), self.image_size)).permute(2, 0, 1)
+    def _read(self, modality: Modality, positions: NDArray[np.int64]) -> torch.Tensor:
+        return torch.from_numpy(self.source.read(self.pictures[modality].rows[positions])).permute(0, 3, 1, 2)
 
     def _view(
-        self, number: int, request: ViewRequest, positions: NDArray[np.int64], decoded: list[torch.Tensor], batch: int
+        self, number: int, request: ViewRequest, positions: NDArray[np.int64], images: torch.Tensor, batch: int
     ) -> RawView:
         pictures = self.pictures[request.modality]
         first = self.share.rank * len(positions)  # place within the global batch
         augmentation = self.augmentation
         if request.channel_exchange is not None:
             augmentation = augmentation.model_copy(update={"channel_exchange": request.channel_exchange})
-        images = []
-        for place, image in enumerate(decoded, start=first):
-            rng = np.random.default_rng(
-                [_AUGMENTATION_STREAM, self.sampler.seed, self.phase, self.epoch, batch, number, place]
-            )
-            images.append(augmentation.apply(image, request.modality, rng))
+        seed = [_AUGMENTATION_STREAM, self.sampler.seed, self.phase, self.epoch, batch, number]
+        changes = tuple(
+            augmentation.draw(request.modality, self.source.size, np.random.default_rng([*seed, place]))
+            for place in range(first, first + len(positions))
+        )
         return RawView(
             modality=request.modality,
-            images=torch.stack(images),
+            images=images,
+            changes=changes,
             labels=torch.from_numpy(pictures.labels[positions]),
             cameras=torch.from_numpy(pictures.cameras[positions]),
             rows=torch.from_numpy(pictures.rows[positions]),

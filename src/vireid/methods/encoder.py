@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from vireid.data.ahead import ahead
-from vireid.data.images import read_image, resize
+from vireid.data.images import PictureFiles, PictureSource, resize
 from vireid.data.transforms import normalise
 from vireid.errors import UsageError, choose
 from vireid.methods.base import Method
 from vireid.methods.bundle import Bundle, Preprocessing
 from vireid.types import Embeddings, Modality, Track, untracked
 
-__all__ = ["Encoder", "TorchEncoder", "choose_device", "embed_files", "open_encoder"]
+__all__ = ["Encoder", "TorchEncoder", "choose_device", "embed_files", "embed_pictures", "open_encoder"]
 
 Picture = NDArray[np.uint8]
 
@@ -108,16 +108,32 @@ def embed_files(
     Raises:
         ImageError: a file cannot be read; it is named. UsageError: there are no files.
     """
+    source = PictureFiles(paths, encoder.preprocessing.size)
+    return embed_pictures(encoder, source, np.arange(len(paths)), modality, batch_size=batch_size, track=track)
 
-    def read(chunk: Sequence[str]) -> list[Picture]:
-        return [resize(read_image(path), encoder.preprocessing.size) for path in chunk]
 
-    if not len(paths):
+def embed_pictures(
+    encoder: Encoder,
+    source: PictureSource,
+    numbers: NDArray[np.int64],
+    modality: Modality,
+    *,
+    batch_size: int = 64,
+    track: Track = untracked,
+) -> Embeddings[NDArray[Any]]:
+    """Embeddings of the pictures that `source` has under `numbers`, in their order.
+
+    Raises:
+        ImageError: a picture cannot be read. UsageError: there are no numbers.
+    """
+    if not len(numbers):
         raise UsageError("there are no pictures to embed")
-    chunks = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
+    chunks = [numbers[start : start + batch_size] for start in range(0, len(numbers), batch_size)]
     parts = [
-        encoder.embed(pictures, modality)
-        for pictures in track(ahead(read, chunks, depth=3), description=f"embedding {modality}", total=len(chunks))
+        encoder.embed(list(pictures), modality)
+        for pictures in track(
+            ahead(source.read, chunks, depth=3), description=f"embedding {modality}", total=len(chunks)
+        )
     ]
     names = parts[0].arrays()
     return Embeddings.from_arrays({name: np.concatenate([part.arrays()[name] for part in parts]) for name in names})

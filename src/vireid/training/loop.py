@@ -31,7 +31,7 @@ from vireid.training.optimisation import Optimisation
 from vireid.training.pictures import TrainingData
 from vireid.training.recipe import Phase, Recipe
 from vireid.training.run import Checkpoint, Run
-from vireid.types import Clock, Say, Track, View, silent, untracked
+from vireid.types import Clock, Say, Track, silent, untracked
 
 __all__ = ["Training", "train"]
 
@@ -113,6 +113,9 @@ class Training:
             self._say(f"resuming at step {found.values['step']}")
         else:
             self._begin()
+        self.data = self.data.cached(self.recipe, track=self.track, say=self._say)
+        if self.main and not found:
+            self.out.create(self.recipe)
         self.method.to(self.device).to(memory_format=torch.channels_last)
         if self.accelerator.num_processes > 1 and self.recipe.synchronise_batch_norm:
             share_batch_statistics(self.method)
@@ -136,12 +139,10 @@ class Training:
             )
 
     def _begin(self) -> None:
-        """Everything that can be wrong with a new run is found before its folder is made."""
+        """Take the start weights. Everything that can be wrong with a new run is found before its folder is made."""
         report = self.method.load_start(self.recipe.start)
         self._loader(0, 0)
         self._say(str(report or "start weights: none"))
-        if self.main:
-            self.out.create(self.recipe)
 
     def _phase(self, number: int, found: Checkpoint | None) -> None:
         phase = self.recipe.phases[number]
@@ -190,7 +191,8 @@ class Training:
     ) -> None:
         started = time.perf_counter()
         torch.manual_seed(int(np.random.SeedSequence([_STEP_STREAM, self.recipe.seed, self.step]).generate_state(1)[0]))
-        batch = {name: self._view(view) for name, view in raw.items()}
+        image = self.recipe.image
+        batch = {name: view.to_view(self.device, image.mean, image.std) for name, view in raw.items()}
         rate = optimisation.set_rate(clock)
         with self._autocast():
             losses, embeddings = model(batch, clock)
@@ -215,11 +217,6 @@ class Training:
         flag = torch.tensor(float(self.interruption.asked), device=self.device)
         torch.distributed.all_reduce(flag)
         return bool(flag)
-
-    def _view(self, raw: RawView) -> View:
-        view = raw.to_view(self.device, self.recipe.image.mean, self.recipe.image.std)
-        images = view.images.contiguous(memory_format=torch.channels_last)
-        return View(modality=view.modality, images=images, labels=view.labels, cameras=view.cameras, rows=view.rows)
 
     def _autocast(self) -> torch.autocast:
         precision = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.recipe.precision]

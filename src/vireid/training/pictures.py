@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,30 +12,37 @@ import torch
 from numpy.typing import NDArray
 
 from vireid.data import Dataset
+from vireid.data.images import PictureFiles, PictureSource
 from vireid.data.loaders import Pictures, TrainingLoader
+from vireid.data.packed import pack
 from vireid.data.samplers import IdentitySampler, Share
 from vireid.errors import TrainingError, UsageError
 from vireid.evaluation import rank
 from vireid.methods.base import Labels, Method, TrainingPictures
 from vireid.methods.bundle import Card, identity_names
-from vireid.methods.encoder import TorchEncoder, embed_files
+from vireid.methods.encoder import TorchEncoder, embed_pictures
 from vireid.training.recipe import Recipe
-from vireid.types import DataInfo, Embeddings, Modality, Side, Track, ViewRequest
+from vireid.types import DataInfo, Embeddings, Modality, Say, Side, Track, ViewRequest
 
 __all__ = ["TrainingData"]
 
 _HELD_OUT_STREAM = 2
+_WORTH_PACKING = 10  # times that a run reads each picture
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """Training pictures per modality with classes 0..C-1, and the table of identities held out for selection."""
+    """Training pictures per modality with classes 0..C-1, and the table of identities held out for selection.
+
+    source: where the pictures are read from, by their rows of the data set's table.
+    """
 
     dataset: Dataset
     protocol: str
     table: pd.DataFrame
     held_out: tuple[int, ...]
     labels: Labels
+    source: PictureSource
 
     @classmethod
     def of(cls, dataset: Dataset, recipe: Recipe) -> TrainingData:
@@ -57,8 +64,27 @@ class TrainingData:
         if not recipe.supervised:
             of = {modality: np.full_like(values, -1) for modality, values in of.items()}
         return cls(
-            dataset=dataset, protocol=protocol, table=table, held_out=held_out, labels=Labels(of=of, paired=True)
+            dataset=dataset,
+            protocol=protocol,
+            table=table,
+            held_out=held_out,
+            labels=Labels(of=of, paired=True),
+            source=PictureFiles(dataset.images.path.tolist(), recipe.image.size),
         )
+
+    def cached(self, recipe: Recipe, *, track: Track, say: Say) -> TrainingData:
+        """The same, read from packed pictures if the recipe says so; they are built now where they are missing.
+
+        Raises:
+            UsageError: the cache cannot be written. ImageError: a picture cannot be read.
+        """
+        batch = recipe.batch.identities * (recipe.batch.visible + recipe.batch.infrared)
+        each_epoch = recipe.steps_per_epoch * batch / len(self.trained) if recipe.steps_per_epoch else 1
+        reads = each_epoch * sum(phase.epochs for phase in recipe.phases)
+        if recipe.data.cache == "none" or (recipe.data.cache == "auto" and reads < _WORTH_PACKING):
+            return self
+        rows = self.table.index.to_numpy(np.int64)
+        return replace(self, source=pack(self.dataset, rows, size=recipe.image.size, track=track, say=say))
 
     def describe(self) -> str:
         """How many pictures and identities are trained on, and who takes no part."""
@@ -107,11 +133,11 @@ class TrainingData:
             batches=recipe.steps_per_epoch,
         )
         return TrainingLoader(
+            source=self.source,
             pictures=pictures,
             views=views,
             sampler=sampler,
             augmentation=recipe.augmentation,
-            image_size=recipe.image.size,
             phase=phase,
             epoch=epoch,
             share=share,
@@ -122,7 +148,7 @@ class TrainingData:
         encoder = TorchEncoder(method, recipe.image, device=device, bf16=recipe.precision == "bf16")
 
         def embed(modality: Modality) -> Embeddings[NDArray[Any]]:
-            return embed_files(encoder, list(self._of(modality).path), modality, track=track)
+            return self._embed(encoder, self._of(modality), modality, track)
 
         cameras = {modality: self._of(modality).camera.to_numpy(np.int64, copy=True) for modality in Modality}
         return TrainingPictures(embed, cameras=cameras, labels=self.labels if recipe.supervised else None)
@@ -132,7 +158,7 @@ class TrainingData:
         encoder = TorchEncoder(method, recipe.image, device=device, bf16=recipe.precision == "bf16")
         table = self.table[self.table.identity.isin(self.held_out)]
         sides = {modality: table[table.modality == modality] for modality in Modality}
-        found = {m: embed_files(encoder, list(side.path), m, track=track) for m, side in sides.items()}
+        found = {m: self._embed(encoder, side, m, track) for m, side in sides.items()}
         matcher = method.matcher()
         query, gallery = found[Modality.INFRARED], found[Modality.VISIBLE]
         scores = np.asarray(matcher.lift(query, Side.QUERY)) @ np.asarray(matcher.lift(gallery, Side.GALLERY)).T
@@ -156,13 +182,17 @@ class TrainingData:
             vireid=vireid,
         )
 
+    def _embed(
+        self, encoder: TorchEncoder, table: pd.DataFrame, modality: Modality, track: Track
+    ) -> Embeddings[NDArray[Any]]:
+        return embed_pictures(encoder, self.source, table.index.to_numpy(np.int64), modality, track=track)
+
     def _of(self, modality: Modality) -> pd.DataFrame:
         return self.trained[self.trained.modality == modality]
 
     def _pictures(self, modality: Modality, labels: NDArray[np.int64]) -> Pictures:
         table = self._of(modality)
         return Pictures(
-            paths=table.path.to_numpy(object),
             labels=labels,
             cameras=table.camera.to_numpy(np.int64, copy=True),
             rows=table.index.to_numpy(np.int64, copy=True),

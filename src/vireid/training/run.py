@@ -6,6 +6,7 @@ tensorboard/     the same for TensorBoard
 checkpoints/     step-XXXXXXXX/{state.safetensors, state.json}: the newest complete one
 bundle/          the trained model
 embeddings/      per evaluated data set, see `vireid.training.measure`
+evaluations/     every query of an evaluation, see `vireid.evaluation.records`
 """
 
 from __future__ import annotations
