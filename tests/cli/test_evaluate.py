@@ -221,6 +221,18 @@ def test_the_table_names_the_ranking_and_counts(bundle: Bundle, dataset: Dataset
     assert {figure["fingerprint"]["dataset"] for figure in bundle.figures()} == {"people"}
 
 
+def test_open_set_figures_of_a_model(bundle: Bundle, dataset: Dataset, run: Run) -> None:
+    words = ("evaluate", bundle.path, "--data", dataset.root, "--device", "cpu", "--open-set", "0.4")
+    code, shown, _ = run(*words, "--json")
+    assert code == 0
+    values = json.loads(shown)["open_set"]
+    assert (values["held_out_share"], values["enrolled_identities"], values["non_mated_searches"]) == (0.4, [2], [2])
+    code, plain, _ = run(*words)
+    assert code == 0
+    assert "open set, 40 % of the people held out (seed 0)" in plain
+    assert run(*words, "--rerank")[0] == 2
+
+
 def test_a_model_that_cannot_be_written_gives_its_result_first(
     tmp_path: Path, bundle: Bundle, dataset: Dataset, run: Run
 ) -> None:

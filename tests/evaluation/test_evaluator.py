@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from vireid.errors import DataError, UsageError
-from vireid.evaluation import evaluate, rank
+from vireid.evaluation import OpenSet, evaluate, rank
 from vireid.evaluation import evaluator as evaluator_module
 from vireid.evaluation import scoring as scoring_module
+from vireid.evaluation.open_set import auc, collect, fnir_at_fpir
 from vireid.files import write_json
 from vireid.matching import Dot, KReciprocal, Matcher, k_reciprocal
 from vireid.types import CmcKind, Embeddings, Trial
@@ -309,3 +310,36 @@ def test_cascade_without_a_number_keeps_fifty():
     protocol, embeddings, rows = draw(trials=1, drawn=55)
     result = evaluate(protocol, embeddings, rows, Pairwise(), mode="cascade")
     assert result.mode == "cascade:50"
+
+
+@pytest.mark.parametrize("block", [300, 1 << 26])
+def test_open_set_figures_are_those_of_every_trial(monkeypatch, tmp_path, block):
+    monkeypatch.setattr(evaluator_module, "_BLOCK", block)
+    protocol, embeddings, rows = draw()
+    option = OpenSet(share=0.4, seed=2)
+    closed, opened = (evaluate(protocol, embeddings, rows, Dot(), open_set=which) for which in (None, option))
+    assert figures(opened) == figures(closed)
+    assert "open_set" not in closed.to_json()
+    values = opened.to_json()["open_set"]
+    place, identity = np.argsort(rows), protocol.images.identity.to_numpy()
+    areas, missed = [], []
+    for trial in protocol.trials():
+        scores = embeddings.vector[place[trial.query]] @ embeddings.vector[place[trial.gallery]].T
+        ids = identity[trial.query], identity[trial.gallery]
+        enrolled = option.enrolled(ids[1], trial=trial.index)
+        searches, pairs = collect(scores, *ids, invalid=trial.invalid, enrolled=enrolled, cmc=protocol.cmc)
+        areas.append(100 * auc(pairs.genuine, pairs.impostor))
+        missed.append(100 * fnir_at_fpir(searches, 0.1, rank=1))
+    assert values["auc"] == pytest.approx(np.mean(areas))
+    [row] = [row for row in values["identification"] if row["fpir"] == 10]
+    assert row["fnir_rank1"] == pytest.approx(np.mean(missed))
+    assert (values["held_out_share"], values["seed"]) == (0.4, 2)
+    write_json(tmp_path / "result.json", opened.to_json())
+
+
+def test_open_set_figures_need_scores_of_one_scale():
+    protocol, embeddings, rows = draw()
+    for change in ({"rerank": True}, {"mode": "cascade:5"}):
+        with pytest.raises(UsageError, match="one threshold for all queries"):
+            evaluate(protocol, embeddings, rows, Pairwise(), open_set=OpenSet(), **change)
+    evaluate(protocol, embeddings, rows, Dot(), mode="cascade:5", open_set=OpenSet())  # exact: equal to full

@@ -1,4 +1,8 @@
 import dataclasses
+import os
+import subprocess
+import sys
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -6,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vireid.errors import UsageError
+from vireid.evaluation import positions as positions_module
 from vireid.evaluation import rank
 from vireid.evaluation import ranking as ranking_module
 
@@ -46,8 +51,18 @@ def check(scores, query_ids, gallery_ids, invalid=None, cmc="image"):
     np.testing.assert_allclose(result.cmc, shares, atol=1e-12)
 
 
-@settings(max_examples=150, deadline=None)
+# How queries are ranked, as (_FEW, _MANY): by counting, by sorting, or by sorting where an identity has many pictures.
+WAYS = {"count": (-1, 1 << 10), "sort": (64, 1 << 10), "both": (-1, 3)}
+
+
+def ranked_by(way):
+    few, many = WAYS[way]
+    return patch.multiple(positions_module, _FEW=few, _MANY=many)
+
+
+@settings(max_examples=200, deadline=None)
 @given(
+    way=st.sampled_from(list(WAYS)),
     queries=st.integers(0, 6),
     gallery=st.integers(0, 12),
     identities=st.integers(1, 6),
@@ -57,12 +72,13 @@ def check(scores, query_ids, gallery_ids, invalid=None, cmc="image"):
     cmc=st.sampled_from(["image", "identity"]),
     seed=st.integers(0, 10_000),
 )
-def test_equals_the_loop_with_many_ties(queries, gallery, identities, levels, dtype, rule, cmc, seed):
+def test_equals_the_loop_with_many_ties(way, queries, gallery, identities, levels, dtype, rule, cmc, seed):
     rng = np.random.default_rng(seed)
     scores = rng.integers(-levels, levels, (queries, gallery)).astype(dtype)
     invalid = None if rule is None else rng.random(scores.shape) < rule
     query_ids, gallery_ids = rng.integers(identities, size=queries), rng.integers(identities, size=gallery)
-    check(scores, query_ids, gallery_ids, invalid, cmc)
+    with ranked_by(way):
+        check(scores, query_ids, gallery_ids, invalid, cmc)
 
 
 @pytest.mark.parametrize("cmc", ["image", "identity"])
@@ -77,12 +93,73 @@ def test_equals_the_loop_in_blocks(monkeypatch, cmc, dtype, gain):
 
 
 @pytest.mark.parametrize("cmc", ["image", "identity"])
-def test_float64_scores_that_float32_cannot_tell_apart(cmc):
+@pytest.mark.parametrize("way", WAYS)
+def test_scores_at_the_ends_of_their_type(cmc, way):
     rng = np.random.default_rng(0)
     query_ids, gallery_ids = rng.integers(5, size=20), rng.integers(5, size=40)
     fine = 1 + rng.integers(9, size=(20, 40)) * 2.0**-50
     for scores in (fine, fine * 1e-60, fine * 1e60, -fine * 1e60, np.where(fine > 1, fine, -np.inf)):
-        check(scores, query_ids, gallery_ids, rng.random(scores.shape) < 0.2, cmc)
+        with ranked_by(way):
+            check(scores, query_ids, gallery_ids, rng.random(scores.shape) < 0.2, cmc)
+    for dtype in (np.float32, np.float64):
+        edge = np.finfo(dtype)
+        ends = np.array([np.inf, -np.inf, edge.max, edge.min, edge.tiny, edge.smallest_subnormal, 0.0, -0.0], dtype)
+        scores = rng.choice(np.concatenate([ends, -ends]), (20, 40))
+        with ranked_by(way):
+            check(scores, query_ids, gallery_ids, rng.random(scores.shape) < 0.2, cmc)
+
+
+@pytest.mark.parametrize("cmc", ["image", "identity"])
+def test_galleries_as_large_and_tied_as_the_official_ones(cmc):
+    rng = np.random.default_rng(0)
+    query_ids, gallery_ids = rng.integers(96, size=80), rng.permutation(np.arange(1200) % 96)
+    scores = rng.standard_normal((80, 1200)) + (query_ids[:, None] == gallery_ids)
+    for values in (scores, scores.astype(np.float32), scores.round(1), scores.round(1).astype(np.float32)):
+        check(values, query_ids, gallery_ids, rng.random(scores.shape) < 0.09, cmc)
+
+
+def test_scores_lie_in_memory_as_they_like():
+    scores, query_ids, gallery_ids, invalid = draw()
+    expected = rank(scores, query_ids, gallery_ids, invalid=invalid)
+    locked = scores.copy()
+    locked.setflags(write=False)
+    unaligned = np.frombuffer(b"." + scores.tobytes(), np.uint8)[1:].view(scores.dtype).reshape(scores.shape)
+    wide = np.zeros((60, 160))
+    wide[:, ::2] = scores
+    for values in (locked, unaligned, np.asfortranarray(scores), wide[:, ::2], scores.astype(">f8")):
+        for mask in (invalid, np.asfortranarray(invalid)):
+            with ranked_by("count"):
+                same(rank(values, query_ids, gallery_ids, invalid=mask), expected)
+
+
+def test_a_gallery_without_pictures():
+    with ranked_by("count"):
+        result = rank(np.empty((3, 0)), np.arange(3), np.arange(0))
+    assert not result.valid.any()
+    assert np.isnan(result.mAP)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_refuses_what_is_not_a_number(way):
+    for value in (np.nan, -np.nan):
+        for row, column in ((0, 0), (19, 39), (7, 11)):
+            scores = np.zeros((20, 40), np.float32)
+            scores[row, column] = value
+            with ranked_by(way), pytest.raises(UsageError, match="not a number"):
+                rank(scores, np.arange(20) % 4, np.arange(40) % 5)
+
+
+def test_compiled_code_needs_no_folder_that_can_be_written():
+    """As where vireid is installed by an administrator and the user has no home."""
+    program = (
+        "import numpy as np; from vireid.evaluation import rank;"
+        "print(rank(np.eye(80), np.arange(80), np.arange(80)).mAP)"
+    )
+    # The only place to keep compiled code in is one that was not named.
+    environment = {**os.environ, "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "1.0\n"
 
 
 # Gallery by falling score, as identity and camera; the query shows identity 1.

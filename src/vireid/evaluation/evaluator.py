@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vireid.errors import DataError, UsageError
+from vireid.evaluation.open_figures import OpenSetFigures
+from vireid.evaluation.open_set import OpenSet, collect, join
 from vireid.evaluation.ranking import RankingResult, merge, rank
 from vireid.evaluation.results import Cascade, EvaluationResult, Recall, TrialResult
 from vireid.evaluation.scoring import CascadeScores, FullScores, Pictures, Scores, cosines
@@ -43,6 +45,7 @@ def evaluate(
     *,
     mode: str = "full",
     rerank: KReciprocal | bool | None = None,
+    open_set: OpenSet | None = None,
     track: Track = untracked,
 ) -> EvaluationResult:
     """Score, rank and average every trial of `protocol`.
@@ -54,10 +57,12 @@ def evaluate(
             permitted gallery; these are scored, and all others follow them in the lift's order. `cascade` alone
             means K = 50.
         rerank: k-reciprocal re-ranking of the cosines; True for its published parameters.
+        open_set: also find open-set figures, of a gallery from which this holds people out.
 
     Raises:
-        UsageError: missing embeddings or fields, an unknown mode, or re-ranking where scores are not cosines.
-        DataError: a trial in which no query has a correct gallery picture.
+        UsageError: missing embeddings or fields, an unknown mode, re-ranking where scores are not cosines, or open-set
+            figures of scores that a threshold cannot be set for.
+        DataError: a trial in which no query has a correct gallery picture, or that has no open-set figures.
     """
     trials = list(protocol.trials())
     if not trials:
@@ -72,17 +77,29 @@ def evaluate(
     else:
         scores = CascadeScores(pictures, matcher, trials, k, track=track)
     reranking = (KReciprocal() if rerank else None) if isinstance(rerank, bool) else rerank
+    if open_set is not None and not (equals_full and reranking is None):
+        raise UsageError(
+            "open-set figures set one threshold for all queries, which scores of a cascade and re-ranked ones are not "
+            "made for; ask for mode full without re-ranking"
+        )
     identity = protocol.images["identity"].to_numpy()
     results = []
     for trial in track(trials, description="ranking", total=len(trials)):
         ids = identity[trial.query], identity[trial.gallery]
-        ranking, recall = _ranked(trial, scores, ids, protocol.cmc, k)
+        ranking, recall, opened = _ranked(trial, scores, ids, protocol.cmc, k, open_set)
         if reranking is not None:
             ranking = _reranked(trial, pictures, matcher, ids, protocol.cmc, reranking, track)
         if not ranking.valid.any():
             raise DataError(f"trial {trial.index} of {protocol.name!r}: no query has a correct picture in its gallery")
         results.append(
-            TrialResult(index=trial.index, query=trial.query, gallery=trial.gallery, ranking=ranking, recall=recall)
+            TrialResult(
+                index=trial.index,
+                query=trial.query,
+                gallery=trial.gallery,
+                ranking=ranking,
+                recall=recall,
+                open_set=opened,
+            )
         )
     return EvaluationResult(
         protocol=protocol.name,
@@ -91,6 +108,7 @@ def evaluate(
         trials=tuple(results),
         cascade=None if k is None else Cascade(k=k, equals_full=equals_full),
         rerank=reranking,
+        open_set=open_set,
     )
 
 
@@ -105,9 +123,15 @@ def _candidates(mode: str) -> int | None:
 
 
 def _ranked(
-    trial: Trial, scores: Scores, ids: tuple[NDArray[Any], NDArray[Any]], cmc: CmcKind, k: int | None
-) -> tuple[RankingResult, Recall | None]:
-    parts, recalls = [], []
+    trial: Trial,
+    scores: Scores,
+    ids: tuple[NDArray[Any], NDArray[Any]],
+    cmc: CmcKind,
+    k: int | None,
+    open_set: OpenSet | None,
+) -> tuple[RankingResult, Recall | None, OpenSetFigures | None]:
+    parts, recalls, collected = [], [], []
+    enrolled = None if open_set is None else open_set.enrolled(ids[1], trial=trial.index)
     step = max(1, _BLOCK // max(1, len(trial.gallery)))
     for start in range(0, max(1, len(trial.query)), step):
         part = slice(start, start + step)
@@ -115,7 +139,10 @@ def _ranked(
         parts.append(rank(block, ids[0][part], ids[1], invalid=invalid, cmc=cmc))
         if k is not None:
             recalls.append(Recall.of(block, ids[0][part], ids[1], invalid=invalid, k=k))
-    return merge(parts), Recall.total(recalls) if recalls else None
+        if enrolled is not None:
+            collected.append(collect(block, ids[0][part], ids[1], invalid=invalid, enrolled=enrolled, cmc=cmc))
+    opened = OpenSetFigures.of(*join(*zip(*collected, strict=True))) if collected else None
+    return merge(parts), Recall.total(recalls) if recalls else None, opened
 
 
 def _reranked(

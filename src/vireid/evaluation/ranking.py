@@ -4,20 +4,20 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vireid.errors import UsageError, choose
-from vireid.evaluation.positions import GalleryIdentities, Positions, Scratch, positions
+from vireid.evaluation.positions import GalleryIdentities, Positions, find_positions, sorted_queries
 from vireid.matching.arrays import Array, same_kind, to_numpy
 from vireid.types import CmcKind
 
-__all__ = ["RankingResult", "merge", "rank"]
+__all__ = ["RankingResult", "checked", "merge", "rank"]
 
-_BLOCK = 1 << 19  # scores that one worker ranks at a time
+_BLOCK = 1 << 19  # scores that one thread ranks at a time
+_SHARE = 1 << 17  # scores that are worth a thread of their own
 _MINIMUM_RANKS = 20
 
 
@@ -66,41 +66,29 @@ def rank(
         UsageError: shapes that do not fit, an unknown `cmc`, or a permitted pair's score that is not a number.
     """
     kind = CmcKind(choose(str(cmc), list(CmcKind), "cmc"))
-    values, forbidden = _checked(scores, query_ids, gallery_ids, invalid)
+    values, forbidden = checked(scores, query_ids, gallery_ids, invalid)
     gallery = GalleryIdentities(to_numpy(gallery_ids))
     own = gallery.of(to_numpy(query_ids))
-    rows = max(1, _BLOCK // max(1, values.shape[1]))
-    blocks = [slice(start, start + rows) for start in range(0, max(1, len(values)), rows)]
+    sort = sorted_queries(own, gallery)
+    found = Positions.empty(len(own))
 
-    workers = _workers(len(blocks))
-    scratches: SimpleQueue[Scratch] = SimpleQueue()
-    for _ in range(workers):
-        scratches.put(Scratch(min(rows, len(values)), values.shape[1]))
-
-    def work(block: slice) -> Positions:
-        mask = None if forbidden is None else forbidden[block]
+    def work(part: slice) -> None:
+        mask = None if forbidden is None else forbidden[part]
         mask = None if mask is None or not mask.any() else mask
-        scratch = scratches.get()
-        try:
-            return positions(values[block], own[block], gallery, invalid=mask, cmc=kind, scratch=scratch)
-        finally:
-            scratches.put(scratch)
+        find_positions(values[part], own[part], gallery, invalid=mask, cmc=kind, sort=sort[part], out=found[part])
 
+    workers, blocks = _shares(*values.shape)
     with ThreadPoolExecutor(workers) as pool:
-        parts = list(pool.map(work, blocks))
+        for _ in pool.map(work, blocks):
+            pass  # an error of a block is raised here
     ranks = values.shape[1] if kind is CmcKind.IMAGE else len(gallery.identities)
-    return _summarise(
-        np.concatenate([part.ap for part in parts]),
-        np.concatenate([part.inp for part in parts]),
-        np.concatenate([part.first for part in parts]),
-        ranks=max(ranks, _MINIMUM_RANKS),
-        like=scores,
-    )
+    return _summarise(found.ap, found.inp, found.first, ranks=max(ranks, _MINIMUM_RANKS), like=scores)
 
 
-def _checked(
+def checked(
     scores: Array, query_ids: Array, gallery_ids: Array, invalid: Array | None
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """The scores as float32 or float64, and what is invalid, in NumPy; refused if they do not fit the identities."""
     values = to_numpy(scores)
     expected = (len(query_ids), len(gallery_ids))
     if values.shape != expected:
@@ -109,8 +97,8 @@ def _checked(
         )
     if values.dtype.kind in "biu":
         values = values.astype(np.float64)
-    elif values.dtype.kind != "f":
-        raise UsageError(f"scores has dtype {values.dtype}; give real numbers")
+    elif values.dtype.kind != "f" or values.dtype.itemsize > 8:
+        raise UsageError(f"scores has dtype {values.dtype}; give real numbers of at most 64 bits")
     elif values.dtype.itemsize < 4:
         values = values.astype(np.float32)
     if invalid is None:
@@ -121,9 +109,12 @@ def _checked(
     return values, forbidden
 
 
-def _workers(blocks: int) -> int:
+def _shares(queries: int, gallery: int) -> tuple[int, list[slice]]:
+    """Number of threads, and blocks of queries: several for each thread, so that none ends long after the others."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(available, blocks, 8))
+    workers = min(available, 1 + queries * gallery // _SHARE)
+    rows = max(1, min(_BLOCK // max(1, gallery), -(-queries // (4 * workers))))
+    return workers, [slice(start, start + rows) for start in range(0, queries, rows)]
 
 
 def merge(parts: Sequence[RankingResult]) -> RankingResult:

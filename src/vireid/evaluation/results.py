@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vireid.evaluation.open_figures import OpenSetFigures, open_set_json
+from vireid.evaluation.open_set import OpenSet
 from vireid.evaluation.ranking import RankingResult
 from vireid.matching import KReciprocal, best_of
 
@@ -72,6 +74,7 @@ class TrialResult:
     gallery: NDArray[np.int64]
     ranking: RankingResult
     recall: Recall | None = None
+    open_set: OpenSetFigures | None = None
 
     def metrics(self) -> dict[str, float]:
         """The figures of this trial, in percent."""
@@ -101,6 +104,7 @@ class EvaluationResult:
     trials: tuple[TrialResult, ...]
     cascade: Cascade | None = None
     rerank: KReciprocal | None = None
+    open_set: OpenSet | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Means over trials in percent, `std` with one degree of freedom less (None for a single trial)."""
@@ -127,4 +131,6 @@ class EvaluationResult:
             }
         if self.rerank is not None:
             values["rerank"] = self.rerank.to_json()
+        if self.open_set is not None:
+            values["open_set"] = open_set_json(self.open_set, [t.open_set for t in self.trials if t.open_set])
         return values

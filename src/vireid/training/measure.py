@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vireid.data import Dataset, Protocol
 from vireid.errors import ImageError, UsageError
-from vireid.evaluation import EvaluationResult, evaluate
+from vireid.evaluation import EvaluationResult, OpenSet, evaluate
 from vireid.files import new_file
 from vireid.methods.bundle import Bundle
 from vireid.methods.encoder import Encoder, choose_device, embed_files, open_encoder
@@ -38,6 +38,7 @@ def measure(
     folder: Path,
     mode: str = "full",
     rerank: bool = False,
+    open_set: OpenSet | None = None,
     device: str | None = None,
     track: Track = untracked,
     say: Say = _silent,
@@ -57,7 +58,7 @@ def measure(
     table = EmbeddingTable(folder / f"{dataset.fingerprint[:16]}.npz", bundle.digest)
     embeddings = table.of(rows, dataset, lambda: open_encoder(bundle, device=device), track=track, say=say)
     matcher = bundle.matcher()
-    return evaluate(protocol, embeddings, rows, matcher, mode=mode, rerank=rerank, track=track)
+    return evaluate(protocol, embeddings, rows, matcher, mode=mode, rerank=rerank, open_set=open_set, track=track)
 
 
 class EmbeddingTable:
