@@ -22,6 +22,7 @@ __all__ = [
     "count_pictures",
     "official_counts",
     "official_pictures",
+    "probable_causes",
     "read_expected",
 ]
 
@@ -163,7 +164,7 @@ def check_counts(found: Counts, expected: Counts, *, root: Path, hints: Iterable
     ]
     if len(different) > _LISTED:
         lines.append(f"  and {len(different) - _LISTED} more")
-    guesses = [*hints, *_guesses(found, expected)]
+    guesses = [*hints, *probable_causes(found, expected)]
     raise DataError(
         f"{root}: the pictures found are not the expected ones\n"
         + "\n".join(lines)
@@ -187,7 +188,8 @@ def _total(counts: Mapping[Place, Count]) -> int:
     return sum(count.images for count in counts.values())
 
 
-def _guesses(found: Counts, expected: Counts) -> list[str]:
+def probable_causes(found: Counts, expected: Counts) -> list[str]:
+    """What probably went wrong where the two differ, as far as counts alone tell."""
     empty_splits = sorted({place.split for place in expected} - {place.split for place in found})
     if empty_splits == ["val"]:
         return [

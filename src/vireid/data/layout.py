@@ -13,6 +13,7 @@ from vireid.errors import DataError
 __all__ = [
     "Line",
     "detect_layout",
+    "is_picture",
     "list_cameras",
     "list_people",
     "list_pictures",
@@ -98,13 +99,18 @@ def list_people(folder: Path) -> dict[int, str]:
     return dict(numbered)
 
 
+def is_picture(name: str) -> bool:
+    """Whether a file of this name counts as a picture; hidden files, as macOS leaves them, do not."""
+    return name[name.rfind(".") :].lower() in SUFFIXES and not name.startswith(".")
+
+
 def list_pictures(folder: Path) -> list[str]:
     """Names of the pictures in `folder`, sorted as strings; [] if there is no such folder."""
     try:
         names = os.listdir(folder)  # noqa: PTH208 (thousands of folders: an iterator of Path objects is several times slower)
     except FileNotFoundError:
         return []
-    return sorted(name for name in names if name[name.rfind(".") :].lower() in SUFFIXES and not name.startswith("."))
+    return sorted(name for name in names if is_picture(name))
 
 
 def read_identities(path: Path, *, may_be_empty: bool = False) -> list[int]:

@@ -31,13 +31,13 @@ from vireid.data.table import Picture, image_table, refuse_shared_identities
 from vireid.errors import DataError
 from vireid.types import CmcKind, Modality
 
-__all__ = ["CAMERAS", "Llcm", "open_llcm"]
+__all__ = ["CAMERAS", "CAMERA_IN_NAME", "WORDS", "Llcm", "open_llcm"]
 
 IntArray = NDArray[np.int64]
 
 CAMERAS = tuple(range(1, 10))
-_WORDS = {Modality.VISIBLE: "vis", Modality.INFRARED: "nir"}
-_CAMERA_IN_NAME = re.compile(r"_c(\d+)_")
+WORDS = {Modality.VISIBLE: "vis", Modality.INFRARED: "nir"}
+CAMERA_IN_NAME = re.compile(r"_c(\d+)_")
 _SCHEME = "one random.choice per identity and camera after random.seed(trial), trials 0 to 9"
 
 
@@ -90,7 +90,7 @@ def open_llcm(root: Path, *, check_counts: bool = True) -> Llcm:
     expected = read_expected(root, "llcm")
     tested = read_identities(root / "idx" / "test_id.txt")
     pictures, labels = [], []
-    for modality, word in _WORDS.items():
+    for modality, word in WORDS.items():
         path = root / "idx" / f"train_{word}.txt"
         lines = read_lines(path)
         listed = _training_pictures(root, path, lines, modality)
@@ -101,7 +101,7 @@ def open_llcm(root: Path, *, check_counts: bool = True) -> Llcm:
         {"the training lists": sorted({picture.identity for picture in pictures}), "idx/test_id.txt": tested},
         where=root,
     )
-    for modality, word in _WORDS.items():
+    for modality, word in WORDS.items():
         pictures += _test_pictures(root, f"test_{word}", tested, modality)
     dataset = Llcm(root=root, images=image_table(root, pictures), expected=expected)
     if check_counts:
@@ -110,7 +110,7 @@ def open_llcm(root: Path, *, check_counts: bool = True) -> Llcm:
 
 
 def _training_pictures(root: Path, path: Path, lines: Sequence[Line], modality: Modality) -> list[Picture]:
-    folder = _WORDS[modality]
+    folder = WORDS[modality]
     existing = {
         f"{folder}/{person}/{name}"
         for person in list_people(root / folder).values()
@@ -121,7 +121,7 @@ def _training_pictures(root: Path, path: Path, lines: Sequence[Line], modality: 
         if line.path not in existing:
             raise DataError(f"{path} line {line.number}: {line.path} does not exist in {root}")
         _, person, name = line.path.split("/")
-        found = _CAMERA_IN_NAME.search(name)
+        found = CAMERA_IN_NAME.search(name)
         camera = int(found[1]) if found else None
         if camera not in CAMERAS:
             raise DataError(

@@ -1,6 +1,7 @@
 """SYSU-MM01's `rand_perm_cam.mat`: the authors' own order of every person's pictures, one per trial."""
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,10 @@ def read_permutation(path: Path) -> Permutation:
             "in -agw"
         )
     from scipy.io import loadmat  # here, because it takes longer to import than all readers together
+    from scipy.io.matlab import MatReadError
 
+    # What scipy raises on a file that is cut off, is a web page, or holds other variables.
+    damage = (MatReadError, OSError, IndexError, zlib.error, KeyError, ValueError, TypeError, NotImplementedError)
     try:
         cameras = loadmat(path)[_VARIABLE].ravel()
         orders = {
@@ -77,7 +81,7 @@ def read_permutation(path: Path) -> Permutation:
             for identity, order in enumerate(np.ravel(cells), start=1)
             if np.size(order)
         }
-    except (KeyError, ValueError, TypeError, NotImplementedError) as error:
+    except damage as error:
         raise DataError(f"{path}: not a MATLAB file with the cells {_VARIABLE!r} ({error})") from error
     for (identity, camera), order in orders.items():
         if order.ndim != 2 or len(order) < TRIALS or (np.sort(order, axis=1) != np.arange(order.shape[1])).any():

@@ -23,14 +23,14 @@ from vireid.errors import DataError
 from vireid.files import digest_of
 from vireid.types import CmcKind, Modality
 
-__all__ = ["Regdb", "Split", "open_regdb"]
+__all__ = ["CAMERAS", "FOLDERS", "LIST_WORDS", "SPLITS", "Regdb", "Split", "open_regdb"]
 
 IntArray = NDArray[np.int64]
 
 SPLITS = tuple(range(1, 11))
-_FOLDERS = {Modality.VISIBLE: "Visible", Modality.INFRARED: "Thermal"}
-_CAMERAS = {Modality.VISIBLE: 1, Modality.INFRARED: 2}
-_LIST_WORDS = {Modality.VISIBLE: "visible", Modality.INFRARED: "thermal"}
+FOLDERS = {Modality.VISIBLE: "Visible", Modality.INFRARED: "Thermal"}
+CAMERAS = {Modality.VISIBLE: 1, Modality.INFRARED: 2}
+LIST_WORDS = {Modality.VISIBLE: "visible", Modality.INFRARED: "thermal"}
 _DIRECTIONS = {"v2i": Modality.VISIBLE, "i2v": Modality.INFRARED}
 _PER_LIST = 2060
 
@@ -121,8 +121,8 @@ def open_regdb(root: Path, *, check_counts: bool = True) -> Regdb:
 
 def _listing(root: Path) -> list[Picture]:
     return [
-        Picture(f"{folder}/{person}/{name}", identity, _CAMERAS[modality], str(modality), "all")
-        for modality, folder in _FOLDERS.items()
+        Picture(f"{folder}/{person}/{name}", identity, CAMERAS[modality], str(modality), "all")
+        for modality, folder in FOLDERS.items()
         for identity, person in list_people(root / folder).items()
         for name in list_pictures(root / folder / person)
     ]
@@ -139,7 +139,7 @@ def _read_split(root: Path, number: int, row_of: Mapping[str, int], pictures: Se
     lists: dict[str, dict[Modality, IntArray]] = {}
     for role in ("train", "test"):
         lists[role], labels = {}, []
-        for modality, word in _LIST_WORDS.items():
+        for modality, word in LIST_WORDS.items():
             path = root / "idx" / f"{role}_{word}_{number}.txt"
             lines = read_lines(path)
             rows = [_row(line, path, modality, row_of, pictures) for line in lines]
@@ -185,7 +185,7 @@ def _check(dataset: Regdb) -> None:
         halves = {
             Place(role, str(modality), camera): Count(_PER_LIST // 10, _PER_LIST)
             for role in ("train", "test")
-            for modality, camera in _CAMERAS.items()
+            for modality, camera in CAMERAS.items()
         }
     for number, split in dataset.splits.items():
         if halves:

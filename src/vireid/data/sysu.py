@@ -21,7 +21,7 @@ from vireid.data.sampling import TRIALS, gallery_by_seed, sightings, take
 from vireid.data.table import Picture, image_table, refuse_shared_identities
 from vireid.types import CmcKind, Modality
 
-__all__ = ["VISIBLE_CAMERAS", "Sysu", "open_sysu", "sysu_table"]
+__all__ = ["INFRARED_CAMERAS", "LISTS", "VISIBLE_CAMERAS", "Sysu", "open_sysu", "sysu_table"]
 
 IntArray = NDArray[np.int64]
 
@@ -29,7 +29,7 @@ VISIBLE_CAMERAS = (1, 2, 4, 5)
 INFRARED_CAMERAS = (3, 6)
 _MODES = {"all": (1, 2, 4, 5), "indoor": (1, 2)}
 _SHOTS = {"single": 1, "multi": 10}
-_LISTS = {"train": "exp/train_id.txt", "val": "exp/val_id.txt", "test": "exp/test_id.txt"}
+LISTS = {"train": "exp/train_id.txt", "val": "exp/val_id.txt", "test": "exp/test_id.txt"}
 _SEEDED = {
     1: "one random.choice per identity and camera after random.seed(trial), trials 0 to 9",
     10: "one random.sample per identity and camera after random.seed(trial), trials 0 to 9; vireid's own draw",
@@ -125,7 +125,7 @@ def open_sysu(root: Path, *, check_counts: bool = True) -> Sysu:
     # A set that states its own counts may do without validation identities; the official one must not lose them.
     splits = {
         split: read_identities(root / name, may_be_empty=split == "val" and expected is not None)
-        for split, name in _LISTS.items()
+        for split, name in LISTS.items()
     }
     dataset = Sysu(root=root, images=sysu_table(root, splits, _listing(root, splits)), expected=expected)
     if check_counts:
