@@ -1,0 +1,1 @@
+"""Whether the synthetic benchmark may be trusted: every acceptance item, measured by `vireid data audit-benchmark`."""
