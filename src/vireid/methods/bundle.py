@@ -66,9 +66,10 @@ class Card(Options):
     identity_names: tuple[str, ...] = Field(
         (), description="their names, where the data set names them and numbers them itself"
     )
-    recipe: str = Field(description="SHA-256 of the resolved recipe")
+    recipe: str = Field(description="SHA-256 of the resolved recipe; empty for a model that was imported")
     seed: int
     vireid: str
+    imported: str = Field("", description="file that the weights came from, and its SHA-256, where others trained them")
 
 
 class _Header(Options):
