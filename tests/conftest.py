@@ -1,16 +1,22 @@
 """What tests share: small rendered data sets, made once per test session."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
+
+if TYPE_CHECKING:
+    from vireid.evaluation.records import QueryRecords
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
 
 
 SMALL_RUN = [
-    "architecture=resnet10t",
+    "architecture=resnet10t_half",
     "image.height=48",
     "image.width=24",
     "augmentation.padding=2",
@@ -62,24 +68,58 @@ def tiny_llcm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of a demo of a few steps on the tiny preset; start weights are given, so none are pretrained."""
-    import torch
+    """The run folder of a demo of a few steps on the tiny preset."""
     from typer.testing import CliRunner
 
     from vireid.cli.app import app
-    from vireid.networks.two_stream import TwoStreamResNet
-    from vireid.networks.weights import save_start
-    from vireid.types import Modality
 
     out = _shared(tmp_path_factory, "demo")
     with FileLock(f"{out}.lock"):
         if not (out / "report.html").exists():
-            torch.manual_seed(0)
-            start = TwoStreamResNet("resnet10t").start_state(Modality.VISIBLE)
-            save_start(out / "start.safetensors", start, architecture="resnet10t")
             changes = [word for change in SMALL_RUN for word in ("--set", change)]
-            changes += ["--set", f"start={out / 'start.safetensors'}"]
             words = ["demo", "--out", str(out), "--preset", "tiny", "--workers", "1", *changes]
             found = CliRunner().invoke(app, words)
             assert found.exit_code == 0, f"{found.output}\n{found.exception!r}"
     return out
+
+
+@pytest.fixture(scope="session")
+def records_of() -> Callable[..., "QueryRecords"]:
+    """Makes the evaluation of a run that nobody trained, from scores in percent per identity."""
+    from vireid.evaluation.records import Origin, QueryRecords
+
+    def make(
+        ap: Sequence[float], *, seed: int = 0, configuration: str | None = "c", trials: int = 2, **changes: Any
+    ) -> QueryRecords:
+        """Two queries an identity and trial, whose APs are 5 points around the identity's; rank-1 where above 50 %."""
+        people = np.arange(len(ap))
+        spread = np.tile(np.repeat(np.asarray(ap) / 100, 2) + np.tile([0.05, -0.05], len(ap)), trials)
+        fingerprint = {
+            "dataset": "people",
+            "kind": "sysu",
+            "data": "d",
+            "rule": "none",
+            "protocol": "all",
+            "trials": "2",
+        }
+        result = {"protocol": "all", "mode": "full", "mAP": 100 * float(spread.mean()), "rank1": 0.0, "mINP": 0.0}
+        result |= {key: value for key, value in changes.items() if key in {"protocol", "mode", "rerank", "cascade"}}
+        fingerprint |= {key: value for key, value in changes.items() if key in fingerprint}
+        return QueryRecords(
+            result=result | {"fingerprint": fingerprint},
+            origin=Origin(
+                bundle=f"{configuration}-{seed}-{fingerprint['protocol']}-{sum(ap):.9f}",
+                method=str(changes.get("method", "agw")),
+                seed=seed,
+                trained_on=str(changes.get("trained_on", "d")),
+                configuration=configuration,
+            ),
+            trial=np.repeat(np.arange(trials), 2 * len(ap)),
+            query=np.tile(np.arange(2 * len(ap)), trials),
+            identity=np.tile(np.repeat(people, 2), trials),
+            ap=spread,
+            inp=spread / 2,
+            first=np.where(spread > 0.5, 1, 7),
+        )
+
+    return make

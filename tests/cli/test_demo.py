@@ -14,11 +14,7 @@ from typer.testing import CliRunner
 
 from vireid.cli.app import app
 from vireid.errors import UsageError
-from vireid.networks.two_stream import TwoStreamResNet
-from vireid.networks.weights import save_start
-from vireid.training import pretraining
 from vireid.training.loop import Training
-from vireid.types import Modality
 
 
 def demo(out: Path, *words: object, preset: str = "tiny", changes: list[str]) -> int:
@@ -36,12 +32,6 @@ def times(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
-def unpretrained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever makes start weights fails the test."""
-    monkeypatch.setattr(pretraining, "pretrain", lambda **named: pytest.fail("made start weights"))
-
-
 @pytest.fixture(scope="module")
 def finished(tiny_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of `tiny_demo`, which other tests may write to at the same time."""
@@ -49,38 +39,15 @@ def finished(tiny_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(tiny_demo, copy, ignore=shutil.ignore_patterns(".*")))
 
 
-@pytest.fixture
-def same(tiny_demo: Path, small_run: list[str]) -> list[str]:
-    """The changes that `tiny_demo` was made with."""
-    return [*small_run, f"start={tiny_demo / 'start.safetensors'}"]
-
-
-@pytest.fixture
-def own_start(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Random start weights at once instead of pretraining; holds what was asked for."""
-    asked: list[dict[str, Any]] = []
-
-    def pretrain(*, architecture: str, out: Path, **named: Any) -> Path:
-        asked.append({"architecture": architecture, "out": out} | named)
-        if not out.exists():
-            save_start(out, TwoStreamResNet(architecture).start_state(Modality.VISIBLE), architecture=architecture)
-        return out
-
-    monkeypatch.setattr(pretraining, "pretrain", pretrain)
-    return asked
-
-
-@pytest.mark.usefixtures("unpretrained")
-def test_repeating_the_demo_does_nothing_twice(finished: Path, same: list[str]) -> None:
-    watched = ["recipe.yaml", "metrics.jsonl", "bundle/weights.safetensors", "bundle/bundle.json", "start.safetensors"]
+def test_repeating_the_demo_does_nothing_twice(finished: Path, small_run: list[str]) -> None:
+    watched = ["recipe.yaml", "metrics.jsonl", "bundle/weights.safetensors", "bundle/bundle.json"]
     before, metrics = times(finished), (finished / "metrics.json").read_text()
-    assert demo(finished, changes=same) == 0
+    assert demo(finished, changes=small_run) == 0
     after = times(finished)
     assert {name: after[name] for name in watched} == {name: before[name] for name in watched}
     assert (finished / "metrics.json").read_text() == metrics
 
 
-@pytest.mark.usefixtures("unpretrained")
 @pytest.mark.parametrize(
     ("words", "changes", "message"),
     [
@@ -90,23 +57,21 @@ def test_repeating_the_demo_does_nothing_twice(finished: Path, same: list[str]) 
     ],
 )
 def test_another_demo_in_the_same_folder_is_refused(
-    words: list[object], changes: list[str], message: str, finished: Path, same: list[str]
+    words: list[object], changes: list[str], message: str, finished: Path, small_run: list[str]
 ) -> None:
     before = times(finished)
     with pytest.raises(UsageError, match=message):
-        demo(finished, *words, changes=[*same, *changes])
+        demo(finished, *words, changes=[*small_run, *changes])
     assert times(finished) == before
 
 
-@pytest.mark.usefixtures("unpretrained")
-def test_another_preset_in_the_same_folder_is_refused(finished: Path, same: list[str]) -> None:
+def test_another_preset_in_the_same_folder_is_refused(finished: Path, small_run: list[str]) -> None:
     before = times(finished)
     with pytest.raises(UsageError, match=r"holds another set.*sysu-tiny.*sysu-study"):
-        demo(finished, preset="study", changes=same)
+        demo(finished, preset="study", changes=small_run)
     assert times(finished) == before
 
 
-@pytest.mark.usefixtures("unpretrained")
 def test_a_demo_of_a_given_start_does_not_become_one_of_its_own(
     tiny_demo: Path, small_run: list[str], tmp_path: Path
 ) -> None:
@@ -117,7 +82,6 @@ def test_a_demo_of_a_given_start_does_not_become_one_of_its_own(
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
 
 
-@pytest.mark.usefixtures("unpretrained")
 @pytest.mark.parametrize(
     ("change", "message"),
     [("seed=1", "--seed 1"), ("data.root=elsewhere", "renders its own data"), ("data.kind=llcm", "its own data")],
@@ -128,16 +92,15 @@ def test_a_change_that_the_demo_decides_is_refused(change: str, message: str, tm
     assert not list(tmp_path.iterdir())
 
 
-def test_the_page_shows_the_whole_command(tiny_demo: Path, same: list[str]) -> None:
+def test_the_page_shows_the_whole_command(tiny_demo: Path, small_run: list[str]) -> None:
     page = html.unescape((tiny_demo / "report.html").read_text())
-    changes = " ".join(f"--set {shlex.quote(change)}" for change in same)
+    changes = " ".join(f"--set {shlex.quote(change)}" for change in small_run)
     assert f"vireid demo --out {shlex.quote(str(tiny_demo))} --preset tiny --seed 0 {changes}" in page
 
 
 def test_an_interrupted_demo_with_a_validated_bundle_goes_on(
     tiny_demo: Path,
     small_run: list[str],
-    own_start: list[dict[str, Any]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -161,10 +124,5 @@ def test_an_interrupted_demo_with_a_validated_bundle_goes_on(
     records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records if "loss" in record] == [0, 1, 2, 3, 4, 5]
     assert (out / "metrics.json").exists()
-    [first, second] = own_start
-    assert first == second
-    assert first["out"] == tmp_path / out / "start.safetensors"
-    assert (first["architecture"], first["seed"]) == ("resnet10t", 0)
-    assert first["overrides"] == ["image.height=48", "image.width=24"]
     recipe = yaml.safe_load((out / "recipe.yaml").read_text())
-    assert (recipe["data"]["root"], recipe["start"]) == (str(tmp_path / out / "data"), str(first["out"]))
+    assert recipe["data"]["root"] == str(tmp_path / out / "data")

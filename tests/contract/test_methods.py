@@ -13,6 +13,7 @@ from vireid.matching import Matcher
 from vireid.methods import create, method_class, names
 from vireid.methods.base import Method
 from vireid.methods.bundle import Bundle, Card, Preprocessing, save_bundle
+from vireid.methods.explain import Shown
 from vireid.options import parse
 from vireid.training.recipe import load_recipe, recipe_names
 from vireid.types import Batch, Clock, DataInfo, Embeddings, Modality, Side, View
@@ -137,6 +138,25 @@ def test_the_matcher_finds_what_it_needs_and_its_lift_agrees_with_its_score(name
     assert lifted.shape == (4, 4)
     if matcher.exact:
         assert (np.argsort(-lifted, axis=1) == np.argsort(-scores, axis=1)).all()
+
+
+@every_method
+def test_every_match_is_explained_and_the_explanation_adds_up(name: str) -> None:
+    method = build(name).eval()
+    query, candidate = (
+        Shown(image=pictures(1, number)[0], modality=modality)
+        for number, modality in enumerate((Modality.INFRARED, Modality.VISIBLE))
+    )
+    found = method.explain(query, candidate)
+    with torch.inference_mode():
+        sides = [method.embed(shown.image[None], shown.modality) for shown in (query, candidate)]
+        assert found.score == pytest.approx(float(method.matcher().score(*sides)), abs=1e-4)
+    for weights in (found.query, found.candidate):
+        assert weights.ndim == 2
+        assert np.isfinite(weights).all()
+        assert weights.any()
+    assert found.together.shape == (found.query.size, found.candidate.size)
+    assert len({one for one, _, _ in found.correspondences(4)}) == len(found.correspondences(4))
 
 
 def numpy(embeddings: Embeddings[Tensor]) -> Embeddings[np.ndarray]:

@@ -19,7 +19,7 @@ _QUERIES = 6  # searches shown on the demo's page
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder to write; a stopped demo goes on from it.")] = Path("runs/demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the people, the start weights and the training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the people and of the training.")] = 0,
     preset: Annotated[str, typer.Option(help="Size of the synthetic data set.")] = "demo",
     workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = 2,
     overrides: Annotated[
@@ -36,7 +36,7 @@ def demo(
     from vireid.data import open_dataset
     from vireid.data.synthetic import synthesize
     from vireid.files import write_json
-    from vireid.report.summary import write_summary
+    from vireid.report.page import write_report
     from vireid.training.loop import train
     from vireid.training.measure import measure
     from vireid.training.run import Run
@@ -50,26 +50,21 @@ def demo(
     begun = run.recipe_file.is_file()
     if begun:
         run.find(recipe, resume=True)  # refuses another recipe before anything is made
-    say(f"1/5 rendering the data set '{preset}' in the layout of SYSU-MM01")
+    say(f"1/4 rendering the data set '{preset}' in the layout of SYSU-MM01")
     synthesize(data, layout="sysu", preset=preset, seed=seed, workers=workers, track=track)
     dataset = open_dataset("sysu", data)
-    if _sets_start(changes):
-        say(f"2/5 start weights as given: {recipe.start}")
-    else:
-        say("2/5 start weights from other rendered people")
-        _pretrain(recipe, workers)
-    say(f"3/5 training {recipe.method}")
+    say(f"2/4 training {recipe.method}")
     bundle = train(recipe, dataset, run, resume=begun, track=track, say=say)
-    say("4/5 testing on identities that were not trained on")
+    say("3/4 testing on identities that were not trained on")
     for protocol in ("visible-to-visible", "indoor-single-agw", dataset.default_protocol):
         result = measure(bundle, dataset, dataset.protocol(protocol), folder=out / "embeddings", track=track)
         values = result.to_json()
         bundle.record(values)
     write_json(out / "metrics.json", values)
-    say("5/5 searching the visible gallery with infrared pictures")
+    say("4/4 searching the visible gallery with infrared pictures")
     _search(dataset, run)
     links = {"Ranked answers to infrared pictures": "search.html"}
-    write_summary(run, out / "report.html", links=links, command=shlex.join(command))
+    write_report([out], out / "report.html", links=links, command=shlex.join(command), track=track, say=say)
     if as_json:
         print_json(values)
     else:
@@ -77,12 +72,8 @@ def demo(
         say(f"look at {out / 'report.html'} and {out / 'search.html'}")
 
 
-def _sets_start(changes: Sequence[str]) -> bool:
-    return any(change.partition("=")[0] == "start" for change in changes)
-
-
 def _recipe(out: Path, seed: int, changes: Sequence[str]) -> "Recipe":
-    """The recipe with the changes, on the demo's own data, from its own start weights unless others were given."""
+    """The recipe with the changes, on the demo's own data."""
     from vireid.errors import UsageError
     from vireid.training.recipe import load_recipe
 
@@ -91,25 +82,7 @@ def _recipe(out: Path, seed: int, changes: Sequence[str]) -> "Recipe":
         raise UsageError(f"the seed also decides the people, so the demo has an option for it: --seed {recipe.seed}")
     if recipe.data.root is not None or recipe.data.kind != "sysu":
         raise UsageError("the demo renders its own data, in the layout of SYSU-MM01; for other data use `vireid train`")
-    values: dict[str, Any] = {"data": recipe.data.model_copy(update={"root": out / "data"})}
-    if not _sets_start(changes):
-        values["start"] = str(out / "start.safetensors")
-    return recipe.model_copy(update=values)
-
-
-def _pretrain(recipe: "Recipe", workers: int) -> None:
-    """Start weights at `recipe.start`, of the recipe's network, picture size and seed."""
-    from vireid.training.pretraining import pretrain
-
-    pretrain(
-        architecture=recipe.resolved()["options"]["architecture"],
-        out=Path(recipe.start),
-        overrides=[f"image.height={recipe.image.height}", f"image.width={recipe.image.width}"],
-        seed=recipe.seed,
-        workers=workers,
-        track=track,
-        say=say,
-    )
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": out / "data"})})
 
 
 def _search(dataset: "Dataset", run: "Run") -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vireid.errors import WeightsError
 from vireid.matching import Dot, Matcher
+from vireid.methods.explain import Explanation, Shown, explain_by_covering
 from vireid.networks.weights import LoadReport
 from vireid.options import Options
 from vireid.types import Batch, Clock, DataInfo, Embeddings, Modality, ViewRequest
@@ -101,7 +102,7 @@ class Method(nn.Module, ABC):
         return dict(losses), losses.embeddings if isinstance(losses, Losses) else {}
 
     def load_start(self, source: str) -> LoadReport | None:
-        """Load start weights (`none`, `imagenet` or a file) into the backbone.
+        """Load start weights (`none`, `stand-in`, `imagenet` or a file) into the backbone.
 
         Raises:
             WeightsError: the method has no backbone to load, or the weights do not fit.
@@ -113,6 +114,10 @@ class Method(nn.Module, ABC):
     def matcher(self) -> Matcher:
         """How embeddings are scored; the inner product of unit vectors unless the method says otherwise."""
         return Dot()
+
+    def explain(self, query: Shown, candidate: Shown) -> Explanation:
+        """What matched in two pictures; the generic answer covers regions and looks at the score again."""
+        return explain_by_covering(self, query, candidate)
 
     @classmethod
     def phases(cls, options: Any) -> tuple[str, ...]:  # noqa: ARG003 - hook

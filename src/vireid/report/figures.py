@@ -1,4 +1,4 @@
-"""How measured figures are told to people; the command line and the summary page use the same words."""
+"""How measured figures are told to people; the command line and the report use the same words."""
 
 from __future__ import annotations
 

@@ -1,0 +1,119 @@
+"""What the model looked at when it chose its first answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from markupsafe import Markup, escape
+from numpy.typing import NDArray
+
+from vireid.data.images import read_image, resize
+from vireid.data.transforms import normalise
+from vireid.methods.explain import Explanation, Shown, deletion
+from vireid.report.blocks import Block, Drawing, Picture, Section, Text
+from vireid.report.material import Material
+from vireid.report.sections.ranked import HIDDEN, ranked_gallery
+from vireid.types import Modality
+
+__all__ = ["explained_queries", "explanations"]
+
+_QUERIES = 3
+_LINES = 4
+_WIDTH, _HEIGHT, _GAP = 128, 256, 88  # of a drawn picture, and between two
+_FOR, _AGAINST = "#e0402f", "#3b78e0"
+
+
+def explanations(run: Material) -> Section:
+    """Region maps for the first answers to a few searches, with how faithful they are."""
+    blocks: list[Block] = [
+        Text(
+            "Red regions speak for the match: without them the score falls. Blue ones speak against it. Lines join "
+            "regions that count together. Deletion measures whether this is true of the model: the answer's regions "
+            "are covered one after the other, and the score has to fall faster by weight than in random order."
+        )
+    ]
+    if not run.album.shown:
+        blocks.append(Text(HIDDEN))
+    for place in explained_queries(run):
+        query = int(run.trial.query[place])
+        answer = int(ranked_gallery(run, np.array([place]), 1)[0][0, 0])
+        blocks.append(_explained(run, query, answer))
+    return Section("What matched", blocks)
+
+
+def explained_queries(run: Material) -> list[int]:
+    """Places among the first trial's valid queries, drawn by the seed."""
+    valid = np.flatnonzero(np.asarray(run.result.trials[0].ranking.valid))
+    rng = np.random.default_rng([run.seed, 1])
+    return [int(place) for place in rng.permutation(valid)[:_QUERIES]]
+
+
+def _explained(run: Material, query: int, answer: int) -> Drawing:
+    method = run.encoder.method
+    shown = _shown(run, query), _shown(run, answer)
+    found = method.explain(*shown)
+    check = deletion(method, *shown, found.candidate, draws=4, seed=run.seed)
+    verdict = "right" if run.identity[query] == run.identity[answer] else "wrong"
+    told = (
+        f"Person {run.identity[query]} before camera {run.camera[query]}, answered with person {run.identity[answer]} "
+        f"before camera {run.camera[answer]} ({verdict}); score {found.score:.3f}. Deletion: {check.area:+.3f} between "
+        "random order and order of weight."
+    )
+    pictures = [run.album.of(str(run.dataset.images["path"].iloc[row])) for row in (query, answer)]
+    heaviest = " and ".join(_where(weights) for weights in (found.query, found.candidate))
+    return Drawing(_svg(found, pictures, f"Explanation. {told} Heaviest regions: {heaviest}."), told)
+
+
+def _shown(run: Material, row: int) -> Shown:
+    table, preprocessing = run.dataset.images, run.bundle.preprocessing
+    pixels = resize(read_image(str(table["path"].iloc[row])), preprocessing.size)
+    images = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(run.encoder.device)
+    image = normalise(images, preprocessing.mean, preprocessing.std)[0]
+    return Shown(image=image, modality=Modality(table["modality"].iloc[row]))
+
+
+def _svg(found: Explanation, pictures: list[Picture], alt: str) -> Markup:
+    """Both pictures under their regions, and lines between them."""
+    offsets = (0, _WIDTH + _GAP)
+    most = max(float(np.abs(found.query).max()), float(np.abs(found.candidate).max()), 1e-12)
+    parts = [
+        _side(picture, weights / most, offset)
+        for picture, weights, offset in zip(pictures, (found.query, found.candidate), offsets, strict=True)
+    ]
+    pairs = found.correspondences(_LINES)
+    for one, other, weight in pairs:
+        (x1, y1), (x2, y2) = _centre(one, found.query), _centre(other, found.candidate)
+        width = 1 + 2.5 * weight / pairs[0][2]
+        parts.append(
+            f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{offsets[1] + x2:.1f}" y2="{y2:.1f}" stroke="{_FOR}" '
+            f'stroke-width="{width:.1f}" stroke-linecap="round" stroke-opacity="0.85"/>'
+        )
+    size = f"0 0 {offsets[1] + _WIDTH} {_HEIGHT}"
+    return Markup(f'<svg role="img" aria-label="{escape(alt)}" viewBox="{size}" class="pair">{"".join(parts)}</svg>')
+
+
+def _side(picture: Picture, weights: NDArray[np.float64], offset: int) -> str:
+    rows, columns = weights.shape
+    height, width = _HEIGHT / rows, _WIDTH / columns
+    frame = f'x="{offset}" y="0" width="{_WIDTH}" height="{_HEIGHT}"'
+    parts = [f'<rect {frame} fill="currentColor" fill-opacity="0.08"/>']
+    if picture.url:
+        parts.append(f'<image {frame} preserveAspectRatio="none" href="{escape(picture.url)}"/>')
+    parts += [
+        f'<rect x="{offset + column * width:.1f}" y="{row * height:.1f}" width="{width:.1f}" height="{height:.1f}" '
+        f'fill="{_FOR if weight > 0 else _AGAINST}" fill-opacity="{0.65 * abs(weight):.2f}"/>'
+        for (row, column), weight in np.ndenumerate(weights)
+    ]
+    return "".join(parts)
+
+
+def _centre(region: int, weights: NDArray[np.float64]) -> tuple[float, float]:
+    """x and y in the drawn picture."""
+    row, column = divmod(region, weights.shape[1])
+    return (column + 0.5) * _WIDTH / weights.shape[1], (row + 0.5) * _HEIGHT / weights.shape[0]
+
+
+def _where(weights: NDArray[np.float64]) -> str:
+    """The heaviest region in words."""
+    row, column = np.unravel_index(weights.argmax(), weights.shape)
+    return f"row {row + 1} of {weights.shape[0]}, column {column + 1} of {weights.shape[1]}"
