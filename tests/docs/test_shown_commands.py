@@ -5,15 +5,16 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 from typer.main import get_command
 
 from vireid.cli.app import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SITE = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [*sorted(ROOT.glob("*.md")), *SITE]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -35,7 +36,7 @@ def shown() -> list[tuple[str, str]]:
 def test_a_shown_command_is_understood(page: str, line: str) -> None:
     words = shlex.split(line.split(" > ")[0])
     words = words[words.index("vireid") + 1 :]
-    command: click.Command = get_command(app)  # type: ignore[assignment]
+    command: Any = get_command(app)
     while hasattr(command, "commands"):
         assert words[0] in command.commands, f"{page}: {line}"
         command = command.commands[words.pop(0)]
@@ -58,15 +59,24 @@ def test_the_readme_example_runs(tiny_demo: Path, tmp_path: Path) -> None:
     assert [line.split()[0] for line in lines[2:]] == ["1", "2", "3"]
 
 
+def anchors(page: Path) -> set[str]:
+    """The names under which the headings of a page are reached."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        for target in re.findall(r"\]\(([^):]+)\)", page.read_text(encoding="utf-8")):
+            path, _, anchor = target.partition("#")
+            there = page.parent / path if path else page
+            assert there.exists(), f"{page.name} links to {target}"
+            assert not anchor or anchor in anchors(there), f"{page.name} links to {target}"
 
 
 def test_the_navigation_holds_every_page() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text()
-    missing = [page for page in PAGES[1:] if str(page.relative_to(ROOT / "docs")) not in navigation]
+    missing = [page for page in SITE if f": {page.relative_to(ROOT / 'docs')}\n" not in navigation]
     assert not missing
 
 

@@ -6,7 +6,22 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vireid.cli import data, demo, evaluate, index, methods, pretrain, recipes, search, train
+from vireid.cli import (
+    compare,
+    data,
+    demo,
+    evaluate,
+    import_checkpoint,
+    index,
+    methods,
+    pretrain,
+    recipes,
+    report,
+    reproduce,
+    search,
+    study,
+    train,
+)
 from vireid.errors import UsageError, VireidError, training_packages
 
 __all__ = ["app", "main"]
@@ -37,6 +52,11 @@ app.add_typer(data.app, name="data")
 app.command("pretrain")(pretrain.pretrain)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.command("study")(study.study)
+app.command("report")(report.report)
+app.command("reproduce")(reproduce.reproduce)
+app.command("import")(import_checkpoint.import_checkpoint)
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.add_typer(methods.app, name="methods")

@@ -6,9 +6,15 @@ from typing import Annotated
 
 import typer
 
+from vireid.cli.audit_benchmark import audit_benchmark
+from vireid.cli.doctor import doctor
 from vireid.cli.output import Json, print_json, print_table, print_values, say, track
 
-app = typer.Typer(help="Render synthetic data sets and look at the counts and protocols of any.", no_args_is_help=True)
+app = typer.Typer(
+    help="Render synthetic data sets, find faults in copies of any, and look at their counts.", no_args_is_help=True
+)
+app.command("doctor")(doctor)
+app.command("audit-benchmark")(audit_benchmark)
 
 
 @app.command("synthesize")
@@ -22,6 +28,9 @@ def synthesize(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Take a cause out, for example finish_map=permuted; may be repeated."),
     ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="CUE", help="Show one cue alone: background, head or silhouette.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Render people who do not exist, in the official layout of a data set; a stopped rendering goes on.
@@ -33,7 +42,9 @@ def synthesize(
     from vireid.options import parse
 
     chosen = parse(Knockouts, dict(_pair(text) for text in knockout or []), where="--knockout")
-    report = render(out, layout=layout, preset=preset, seed=seed, workers=workers, knockouts=chosen, track=track)
+    report = render(
+        out, layout=layout, preset=preset, seed=seed, workers=workers, knockouts=chosen, only=only, track=track
+    )
     if as_json:
         print_json({**asdict(report), "root": str(out)})
     else:
