@@ -168,8 +168,9 @@ def test_training_without_torch_says_what_to_install() -> None:
 
 
 WAITING = """
-import sys, time
+import signal, sys, time
 from vireid.cli.app import app, main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's background job
 @app.command()
 def wait(seconds: int) -> None:
     print("ready", flush=True)
