@@ -2,9 +2,9 @@
 
     python bench/bench_step.py [--repeat 10] [--threads 2]
 
-agw with resnet10t as in the recipe agw-demo: 64 images of 144x72 in bf16, on the CPU. Pictures are packed and loaded in
-the same process, so that nothing overlaps; loading includes augmentation and normalisation. Medians after three steps
-that warm up.
+agw with resnet10t_half as in the recipe agw-demo: 64 images of 144x72 in bf16, on the CPU. Pictures are packed and
+loaded in the same process, so that nothing overlaps; loading includes augmentation and normalisation. Medians after
+three steps that warm up.
 """
 
 import argparse

@@ -63,10 +63,9 @@ class Fitted:
 def arm_recipe(arm: str, dataset: Dataset, *, preset: str, seed: int, changes: Sequence[str] = ()) -> Recipe:
     """The recipe of a baseline on a set in the layout of SYSU-MM01; `changes` are made to every baseline alike."""
     height, width = _size(dataset)
+    data = (f"data.root={dataset.root}", "data.cache=none")  # packed pictures of every cue would stay behind
     size = (f"image.height={height}", f"image.width={width}")
-    return load_recipe(
-        RECIPE, [f"data.root={dataset.root}", f"seed={seed}", *size, *SCHEDULES[preset], *changes, *ARMS[arm]]
-    )
+    return load_recipe(RECIPE, [*data, f"seed={seed}", *size, *SCHEDULES[preset], *changes, *ARMS[arm]])
 
 
 def fit(
