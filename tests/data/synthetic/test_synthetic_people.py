@@ -18,7 +18,7 @@ from vireid.data.synthetic.factors import (
 from vireid.data.synthetic.families import COMMON, PRETRAIN, TEST, TRAIN, draw_family, glyph, is_private, profile
 from vireid.data.synthetic.garments import TECHNOLOGIES, Garment, Ink
 from vireid.data.synthetic.knockouts import NOTHING_OUT, Knockouts
-from vireid.data.synthetic.people import Group, Person, code_bits, draw_people, twin_groups
+from vireid.data.synthetic.people import TWIN_FACTORS, Group, Person, code_bits, draw_people, twin_groups
 from vireid.data.synthetic.seeds import Purpose, stream
 from vireid.errors import RecipeError, UsageError
 from vireid.options import parse
@@ -104,6 +104,25 @@ def test_near_twins_share_what_crosses_modalities_but_not_colour() -> None:
         assert one.upper.weave.family == other.upper.weave.family
         assert one.upper.colour != other.upper.colour
         assert one.shape != other.shape
+
+
+def test_near_twins_differ_in_what_both_modalities_and_a_mirror_show(people: list[Person]) -> None:
+    groups: dict[tuple[int, int], list[Person]] = {}
+    for number, person in enumerate(people):
+        if person.group >= 0:
+            groups.setdefault((number // 400, person.group), []).append(person)
+    seen = set()
+    for group in groups.values():
+        (factor,) = group[0].code.differing(group[1].code)
+        values = [person.code[factor] for person in group]
+        assert len({value.partition("_")[0] for value in values}) == len(group)  # no left against right
+        seen.add(factor)
+        if factor == "upper_pattern":
+            assert all(person.upper.weave.survives for person in group)
+        if factor in ("upper_finish", "lower_finish"):
+            part = factor.partition("_")[0]
+            assert len({getattr(person, part).level for person in group}) == len(group)
+    assert seen == set(TWIN_FACTORS)
 
 
 @pytest.mark.parametrize("count", [8, 9, 11, 96, 206, 300, 351])

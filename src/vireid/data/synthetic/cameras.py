@@ -98,17 +98,17 @@ def draw_camera(seed: int, mount: Mount, knockouts: Knockouts) -> Camera:
 
 
 def _visible(rng: np.random.Generator, *, outdoor: bool) -> Sensor:
-    warm = float(rng.normal(0, 0.045))
-    tint = float(rng.normal(0, 0.03))
+    warm = float(rng.normal(0, 0.055))
+    tint = float(rng.normal(0, 0.035))
     azimuth = float(rng.uniform(-1.9, 1.9))
     rise = radians(float(rng.uniform(30, 60)))
     lamp = (np.sin(azimuth) * np.cos(rise), np.sin(rise), np.cos(azimuth) * np.cos(rise))
     return Sensor(
         gains=(1 + warm, 1 + tint, 1 - warm),
         lift=float(rng.uniform(0.0, 0.07)),
-        exposure=float(rng.uniform(0.85, 1.12)),
-        gamma=float(rng.uniform(0.88, 1.14)),
-        saturation=float(rng.uniform(0.85, 1.05)),
+        exposure=float(rng.uniform(0.82, 1.14)),
+        gamma=float(rng.uniform(0.86, 1.16)),
+        saturation=float(rng.uniform(0.80, 1.06)),
         blur=float(rng.uniform(0.002, 0.0045)),
         noise=float(rng.uniform(0.010, 0.026)),
         ambient=0.62 if outdoor else 0.78,

@@ -30,7 +30,7 @@ from vireid.types import Track
 
 __all__ = ["GENERATOR", "Settings", "SynthesisReport", "produce"]
 
-GENERATOR = "0.2"
+GENERATOR = "1.0"
 """Version of what is rendered: raised whenever the same seed would give other bytes."""
 
 EXPECTED, UNFINISHED, FACTORS = "expected.json", ".unfinished.json", "factors.parquet"

@@ -130,7 +130,7 @@ class CodeLaw:
 
 
 def code_law(bits: float) -> CodeLaw:
-    """Zipf weights under which a code has `bits` bits, 35 % of them in one-sided factors.
+    """Zipf weights under which a code has `bits` bits, `ONE_SIDED_SHARE` of them in one-sided factors.
 
     Raises:
         UsageError: `bits` is more than the factors can hold or less than the finishes alone.

@@ -19,7 +19,7 @@ from vireid.data.synthetic.knockouts import Knockouts
 from vireid.data.synthetic.seeds import Purpose, stream
 from vireid.errors import UsageError
 
-__all__ = ["Group", "Person", "Plain", "Shape", "code_bits", "draw_people", "twin_groups"]
+__all__ = ["TWIN_FACTORS", "Group", "Person", "Plain", "Shape", "code_bits", "draw_people", "twin_groups"]
 
 SHAPE_SPREAD = 0.04
 """Standard deviation of body measures: a silhouette must not give the person away."""
@@ -28,7 +28,7 @@ EXTRA_BITS = 5.0
 
 TWIN_FACTORS = (
     "upper", "upper", "upper", "lower", "lower", "lower", "upper_finish", "upper_finish", "upper_finish",
-    "lower_finish", "lower_finish", "lower_finish", "upper_pattern", "bag", "bag", "front",
+    "upper_finish", "lower_finish", "lower_finish", "lower_finish", "lower_finish", "upper_pattern", "bag",
 )  # fmt: skip
 """Factors in which near-twins differ; some are listed twice, to be chosen twice as often."""
 
@@ -129,25 +129,48 @@ def _fresh_codes(law: CodeLaw, taken: set[Code], rng: np.random.Generator, count
 def _twins(
     group: Group, number: int, law: CodeLaw, taken: set[Code], rng: np.random.Generator, knockouts: Knockouts
 ) -> list[Person]:
-    # Near-twins of unlike finish must differ in near-infrared tone, of which there are fewer than finishes.
-    room = {
-        name: min(len(values), len(TONES)) if values is FINISHES else len(values) for name, values in FACTORS.items()
-    }
-    factors = [name for name in TWIN_FACTORS if room[name] >= group.size]
     while True:
+        first = _first(group.block, number, law.draw(rng), rng, knockouts)
+        factors = [name for name in TWIN_FACTORS if _shows(first, name) and _room(name) >= group.size]
         factor = factors[int(rng.integers(len(factors)))]
-        base = law.draw(rng)
-        count = len(FACTORS[factor])
-        values = rng.choice(count, size=group.size, replace=False, p=law.weights[factor])
-        codes = [replace(base, **{factor: FACTORS[factor][value]}) for value in values]
+        codes = [
+            replace(first.code, **{factor: value})
+            for value in _unlike(first.code[factor], factor, group.size, law, rng)
+        ]
         if taken.isdisjoint(codes):
             break
     taken.update(codes)
-    first = _first(group.block, number, codes[0], rng, knockouts)
     people = [first]
     for code in codes[1:]:
         people.append(_twin(first, code, people, rng, knockouts))
     return people
+
+
+def _shows(person: Person, factor: str) -> bool:
+    """Whether near-twins of a person may differ in a factor: an ink that near infrared does not show cannot cross."""
+    return factor != "upper_pattern" or person.upper.weave.survives
+
+
+def _room(factor: str) -> int:
+    """How many near-twins can differ in a factor."""
+    values = FACTORS[factor]
+    # Near-twins of unlike finish must differ in near-infrared tone, of which there are fewer than finishes.
+    return min(len(values), len(TONES)) if values is FINISHES else len(values)
+
+
+def _unlike(first: str, factor: str, count: int, law: CodeLaw, rng: np.random.Generator) -> list[str]:
+    """`count` values of a factor, drawn by its weights, beginning with `first`.
+
+    Left and right of one kind come together only where there are not enough kinds: mirrored pictures do not tell them.
+    """
+    values, weights = FACTORS[factor], law.weights[factor]
+    kinds = [value.partition("_")[0] for value in values]
+    taken = np.array(values) == first
+    while taken.sum() < count:
+        alike = np.isin(kinds, np.array(kinds)[taken])
+        chance = weights * ~(taken if alike.all() else alike)
+        taken[int(rng.choice(len(values), p=chance / chance.sum()))] = True
+    return [first, *(value for value, one in zip(values, taken, strict=True) if one and value != first)]
 
 
 def _first(block: int, group: int, code: Code, rng: np.random.Generator, knockouts: Knockouts) -> Person:

@@ -11,7 +11,7 @@ from vireid.data.synthetic.cues import Only
 from vireid.data.synthetic.engine import SynthesisReport, produce
 from vireid.data.synthetic.families import PRETRAIN
 from vireid.data.synthetic.knockouts import NOTHING_OUT, Knockouts
-from vireid.data.synthetic.people import Group
+from vireid.data.synthetic.people import Group, twin_groups
 from vireid.data.synthetic.plan import Plan, Shot
 from vireid.data.synthetic.seeds import Purpose, stream
 from vireid.data.synthetic.spectrum import Spectrum
@@ -71,6 +71,7 @@ class PretrainingSettings:
 
     def plan(self) -> Plan:
         rng = stream(self.seed, Purpose.LAYOUT, 4)
+        sizes = twin_groups(self.identities) if self.identities >= 8 else [1] * self.identities
         shots: list[Shot] = []
         for person in range(self.identities):
             seen = rng.choice(CAMERAS, size=SEEN_BY, replace=False)
@@ -81,7 +82,7 @@ class PretrainingSettings:
                     Shot(path=name, person=person, label=person, mount=mount, split="train", frame=index // SEEN_BY)
                 )
         return Plan(
-            groups=[Group(block=PRETRAIN, size=1)] * self.identities,
+            groups=[Group(block=PRETRAIN, size=size) for size in sizes],
             test_identities=max(self.identities, VARIETY),
             mounts=MOUNTS,
             shots=shots,

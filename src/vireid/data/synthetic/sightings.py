@@ -21,7 +21,7 @@ CARRIED_CHANGE = (0.05, 0.05, 0.03)
 LOWER_OCCLUDED, UPPER_OCCLUDED = 0.30, 0.08
 WAY = 12.0
 """Frames after which a walk has turned and moved on most of what it ever will."""
-SHIFT_SPREAD = 0.06
+SHIFT_SPREAD = 0.063
 """Standard deviation of a box's vertical shift, as a share of the crop's height."""
 
 
