@@ -62,30 +62,31 @@ def _sort(values: Ints) -> None:
 
 
 @_compiled
-def keep_best(scores: Floats, first: int, start: int, stop: int, ranked: Ints) -> None:
+def keep_best(scores: Floats, first: int, most: float, start: int, stop: int, ranked: Ints) -> None:
     """Write the columns of the greatest scores of rows start..stop into ranked (N, k), each row's own column first.
 
-    scores: (B, N), rows first..first + B of all; equal scores stand in order of columns.
+    scores: (B, N), rows first..first + B of all. Equal scores stand in order of columns, and so do all above `most`.
     """
     size, places = scores.shape[1], ranked.shape[1]
-    best = np.empty(places, scores.dtype)
+    best, limit = np.empty(places, scores.dtype), scores.dtype.type(most)
     for row in range(start, stop):
         values, found = scores[row], ranked[first + row]
         own = first + row
         found[0] = own
         held = 1
         for column in range(size):
-            if held == places and (places == 1 or not values[column] > best[places - 1]):
+            value = min(values[column], limit)
+            if held == places and (places == 1 or not value > best[places - 1]):
                 continue
             if column == own:
                 continue
             if held < places:
                 held += 1
             place = held - 1
-            while place > 1 and values[column] > best[place - 1]:
+            while place > 1 and value > best[place - 1]:
                 best[place], found[place] = best[place - 1], found[place - 1]
                 place -= 1
-            best[place], found[place] = values[column], column
+            best[place], found[place] = value, column
 
 
 @_compiled

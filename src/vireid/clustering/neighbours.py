@@ -22,11 +22,14 @@ Features: TypeAlias = Any
 """(N, D) rows of unit length: a NumPy array or a torch tensor."""
 
 _TOLERANCE = 0.01  # what rounding to bfloat16 may do to a length of one
+COPY = 1 - 2.0**-20  # products above are those of copies: what tells them apart is rounding
 _ROWS = 256  # rows that a thread takes at a time
 
 
 def nearest(features: Features, k: int, *, device: str | None = None, memory: int | None = None) -> IntArray:
-    """(N, min(k, N)) rows by falling inner product, each row itself first, then equal ones in order of their numbers.
+    """(N, min(k, N)) rows by falling inner product, each row itself first.
+
+    Equal ones stand in order of their numbers, and so do copies, whatever rounding makes of their products.
 
     Args:
         features: (N, D) unit rows. A tensor on an accelerator is compared there.
@@ -122,7 +125,7 @@ def _by_numpy(features: FloatArray, k: int) -> IntArray:
     for first in range(0, count, rows):
         part = features[first : first + rows]
         scores = np.matmul(part, features.T, out=buffer[: len(part)])
-        by_rows(lambda start, stop: keep_best(scores, first, start, stop, ranked), len(part))  # noqa: B023
+        by_rows(lambda start, stop: keep_best(scores, first, COPY, start, stop, ranked), len(part))  # noqa: B023
     return ranked
 
 
@@ -140,6 +143,7 @@ def _by_torch(features: Any, k: int) -> IntArray:
         )
     for first in range(0, count, rows):
         scores = features[first : first + rows] @ features.T
+        scores.clamp_(max=COPY)
         own = torch.arange(len(scores), device=scores.device)
         scores[own, first + own] = torch.inf
         values, found = scores.topk(k, dim=1)
