@@ -79,7 +79,9 @@ def test_one_group_is_the_plain_mean_and_one_against_three_weighs_half():
 def test_fewer_pictures_than_neighbours(people, dense, count):
     features = people(count, 2)
     _, distances = dense(features, 30, 6)
-    np.testing.assert_allclose(full(jaccard_graph(features, k1=30, k2=6, eps=0.9)), np.where(distances <= 0.9, distances, 1), atol=1e-6)
+    np.testing.assert_allclose(
+        full(jaccard_graph(features, k1=30, k2=6, eps=0.9)), np.where(distances <= 0.9, distances, 1), atol=1e-6
+    )
 
 
 def test_no_pictures():
