@@ -214,33 +214,33 @@ def near_pairs(
     column, rows rising. With `partners` empty only the sizes are counted, into pair_begins[row + 1].
     """
     count = len(begins) - 1
-    shared, mark = np.zeros(count, values.dtype), np.full(count, -1, np.int64)
-    used = np.empty(count, columns.dtype)
+    shared = np.zeros(count, values.dtype)  # zero: not touched by this row
+    used = np.empty(count + 1, columns.dtype)
     fill = len(partners) > 0
     for row in range(start, stop):
-        touched = 0
+        touched = np.uint64(0)
         for k in range(begins[row], begins[row + 1]):
             column, weight = columns[k], values[k]
-            low, high = column_begins[column], column_begins[column + 1]
-            end = high
+            low, end = column_begins[column], column_begins[column + 1]
+            high = end
             while low < high:
                 middle = (low + high) // 2
                 if rows[middle] > row:
                     high = middle
                 else:
                     low = middle + 1
-            for place in range(low, end):
-                other = rows[place]
-                if mark[other] != row:
-                    mark[other] = row
-                    used[touched] = other
-                    touched += 1
-                    shared[other] = 0
-                shared[other] += min(weight, row_values[place])
+            others, weights = rows[low:end], row_values[low:end]
+            for place in range(len(others)):
+                other = np.uint32(others[place])
+                before = shared[other]
+                used[touched] = other  # overwritten unless it is new: no branch to mispredict
+                touched = np.uint64(touched + np.uint64(before == 0))
+                shared[other] = before + min(weight, weights[place])
         size = 0
-        for k in range(touched):
+        for k in range(np.int64(touched)):
             other = used[k]
             distance = max(0.0, 1 - shared[other] / (2 - shared[other]))
+            shared[other] = 0
             if distance <= eps:
                 used[size] = other
                 shared[other] = distance
@@ -252,6 +252,8 @@ def near_pairs(
                 distances[pair_begins[row] + k] = shared[used[k]]
         else:
             pair_begins[row + 1] = size
+        for k in range(size):
+            shared[used[k]] = 0
 
 
 @_compiled
