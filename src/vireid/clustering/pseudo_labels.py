@@ -1,0 +1,126 @@
+"""Pseudo-labels of one modality: neighbours, graph and DBSCAN in one call, with the choices made without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from vireid.clustering.choices import RADII, choose_eps, choose_k1, sparse_silhouette
+from vireid.clustering.dbscan import dbscan
+from vireid.clustering.jaccard import check_parameters, jaccard_graph
+from vireid.clustering.neighbours import Features, nearest, where_asked
+from vireid.errors import UsageError
+
+__all__ = ["Auto", "Clustering", "cluster", "cluster_each"]
+
+IntArray = NDArray[np.int64]
+Auto: TypeAlias = Literal["auto"]
+
+USUAL_K1 = 30
+_WIDER, _ATTEMPTS = 1.1, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clustering:
+    """labels: (N,), 0 to K - 1, -1 for noise. k1, eps: what was used. silhouette: of the labels on the sparse graph.
+
+    tried: every radius that was compared, with its silhouette; one where none was chosen.
+    """
+
+    labels: IntArray
+    k1: int
+    eps: float
+    silhouette: float
+    tried: tuple[tuple[float, float], ...]
+
+    @property
+    def clusters(self) -> int:
+        return int(self.labels.max(initial=-1)) + 1
+
+
+def cluster(
+    features: Features,
+    *,
+    k1: int | Auto = USUAL_K1,
+    k2: int = 6,
+    eps: float | Auto = 0.6,
+    min_samples: int = 4,
+    at_least: int = 0,
+    device: str | None = None,
+    memory: int | None = None,
+) -> Clustering:
+    """Clusters of (N, D) unit rows: DBSCAN on their k-reciprocal Jaccard distances.
+
+    Args:
+        k1: neighbours, or "auto": the pictures are clustered with 30 and a chosen radius, and `choose_k1` reads the
+            clusters' size.
+        k2: neighbours averaged over, at most k1.
+        eps: radius, or "auto": `choose_eps` compares 0.1 to 0.75.
+        min_samples: pictures within the radius, itself included, that make a picture core.
+        at_least: clusters wanted. With fewer the radius is widened by a tenth, three times at most; whoever needs
+            them must look at what came out.
+        device, memory: as in `jaccard_graph`.
+
+    Returns:
+        All -1 where nothing clusters; that is no error.
+
+    Raises:
+        UsageError: what `jaccard_graph` and `dbscan` refuse, or a word other than "auto".
+    """
+    for name, value in (("k1", k1), ("eps", eps)):
+        if isinstance(value, str) and value != "auto":
+            raise UsageError(f"{name} is {value!r}; give a number or 'auto'")
+    first = USUAL_K1 if isinstance(k1, str) else k1
+    check_parameters(first, k2, 0.0 if isinstance(eps, str) else eps)
+    held = where_asked(features, device)
+    ranked = nearest(held, max(first, k2), memory=memory)
+
+    def graph(radius: float) -> csr_array:
+        return jaccard_graph(held, k1=first, k2=min(k2, first), eps=radius, neighbours=ranked, memory=memory)
+
+    if k1 == "auto":
+        first = choose_k1(choose_eps(graph(RADII[-1]), min_samples=min_samples).labels)
+        if first > USUAL_K1:
+            ranked = nearest(held, first, memory=memory)
+    if isinstance(eps, str):
+        choice = choose_eps(graph(RADII[-1]), min_samples=min_samples, at_least=at_least)
+        return Clustering(
+            labels=choice.labels, k1=first, eps=choice.eps, silhouette=choice.silhouette, tried=choice.tried
+        )
+    return _widened(graph, first, eps, min_samples=min_samples, at_least=at_least)
+
+
+def cluster_each(features: Features, groups: Any, **options: Any) -> IntArray:
+    """(N,) labels of clusters that lie within one group each, such as one camera; contiguous over all, -1 for noise.
+
+    groups: (N,). options: those of `cluster`.
+    """
+    held = where_asked(features, options.get("device"))
+    names, group = np.unique(np.asarray(groups), return_inverse=True)
+    if group.shape != (len(held),):
+        raise UsageError(f"groups have shape {group.shape}; give one for each of the {len(held)} features")
+    labels = np.full(len(held), -1, np.int64)
+    for number in range(len(names)):
+        rows = np.flatnonzero(group == number)
+        own = cluster(held[rows], **options).labels
+        labels[rows] = np.where(own < 0, -1, own + labels.max() + 1)
+    return labels
+
+
+def _widened(
+    graph: Callable[[float], csr_array], k1: int, eps: float, *, min_samples: int, at_least: int
+) -> Clustering:
+    """At eps, or at the first radius of a tenth more each that gives enough clusters."""
+    for attempt in range(_ATTEMPTS + 1):
+        radius = min(eps * _WIDER**attempt, float(np.nextafter(1.0, 0.0)))
+        near = graph(radius)
+        labels = dbscan(near, eps=radius, min_samples=min_samples)
+        if labels.max(initial=-1) + 1 >= at_least:
+            break
+    silhouette = sparse_silhouette(near, labels)
+    return Clustering(labels=labels, k1=k1, eps=radius, silhouette=silhouette, tried=((radius, silhouette),))
