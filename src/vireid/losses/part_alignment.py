@@ -37,7 +37,7 @@ def part_aligned_centre_loss(
     centres. Parts are scaled to unit length first, since the margin means nothing on raw features, and each part has a
     loss of its own, of which the mean is taken (the paper leaves both open).
     """
-    identities = labels[0].unique()
+    identities: Tensor = torch.unique(labels[0])
     centres = [identity_centres(side, of, identities) for side, of in zip(own, labels, strict=True)]
     pulls = [
         _distances_to_centres(side, centre, torch.searchsorted(identities, of)).mean()
@@ -57,21 +57,23 @@ def part_centre_loss(parts: Tensor, labels: Tensor) -> Tensor:
     Wen et al., "A Discriminative Feature Learning Approach for Deep Face Recognition", ECCV 2016, Eq. 2, with the
     batch's centres in place of learnt ones and without its factor 1/2.
     """
-    identities = labels.unique()
+    identities: Tensor = torch.unique(labels)
     centres = identity_centres(parts, labels, identities)
     return _distances_to_centres(parts, centres, torch.searchsorted(identities, labels)).square().mean()
 
 
 def identity_centres(parts: Tensor, labels: Tensor, identities: Tensor) -> Tensor:
     """Means (identities, parts, C) of unit parts per identity."""
-    member = (labels[None, :] == identities[:, None]).float()
-    weights = member / member.sum(dim=1, keepdim=True)
-    return torch.einsum("in,npc->ipc", weights.to(unit_parts(parts).dtype), unit_parts(parts))
+    units = unit_parts(parts)
+    member = (labels[None, :] == identities[:, None]).to(units.dtype)
+    with torch.autocast(parts.device.type, enabled=False):
+        return torch.einsum("in,npc->ipc", member / member.sum(dim=1, keepdim=True), units)
 
 
 def region_overlap(masks: Tensor) -> Tensor:
     """Sum over pairs of different parts of the inner product of their masks (N, parts, positions) -> (N,)."""
-    gram = torch.bmm(masks, masks.transpose(1, 2))
+    with torch.autocast(masks.device.type, enabled=False):
+        gram = torch.bmm(masks, masks.transpose(1, 2))
     return gram.triu(diagonal=1).sum(dim=(1, 2))
 
 
@@ -88,7 +90,8 @@ def unit_parts(parts: Tensor) -> Tensor:
 
 def _distances_to_centres(parts: Tensor, centres: Tensor, places: Tensor) -> Tensor:
     """(N, parts) Euclidean distances of unit parts to centres[places]."""
-    return torch.linalg.vector_norm(unit_parts(parts) - centres[places], dim=2)
+    distances: Tensor = torch.linalg.vector_norm(unit_parts(parts) - centres[places], dim=2)
+    return distances
 
 
 def _mean_off_diagonal(values: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Adapter", "Prepared", "attend", "instance_statistics", "read"]
+__all__ = ["Adapter", "Prepared", "attend", "exact", "instance_statistics", "read"]
 
 _REDUCTION = 16
 _EPSILON = 1e-5
@@ -48,26 +48,31 @@ class Adapter(nn.Module):
         positions, parts = tokens, queries
         if self.normalise:
             mean, deviation = instance_statistics(tokens)
-            positions, parts = ((values.float() - mean) / deviation for values in (tokens, queries))
+            positions, parts = ((exact(values) - mean) / deviation for values in (tokens, queries))
         return Prepared(tokens, self.of_positions(positions), self.of_queries(parts), gates)
 
 
 def instance_statistics(tokens: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (N, 1, C) over the positions of tokens (N, positions, C), in at least fp32."""
-    exact = tokens.to(torch.promote_types(tokens.dtype, torch.float32))
-    variance, mean = torch.var_mean(exact, dim=1, correction=0, keepdim=True)
+    variance, mean = torch.var_mean(exact(tokens), dim=1, correction=0, keepdim=True)
     return mean, (variance + _EPSILON).sqrt()
 
 
 def attend(keys: Tensor, queries: Tensor) -> Tensor:
     """Attention (N, parts, positions) of queries (N, parts, width) over keys (N, positions, width), in fp32."""
-    scores = torch.bmm(queries, keys.transpose(1, 2)).float()
-    return (scores / math.sqrt(keys.shape[2])).softmax(dim=2)
+    with torch.autocast(keys.device.type, enabled=False):
+        scores = torch.bmm(exact(queries), exact(keys).transpose(1, 2))
+        return (scores / math.sqrt(keys.shape[2])).softmax(dim=2)
 
 
 def read(attention: Tensor, tokens: Tensor, gates: Tensor) -> Tensor:
     """Parts (N, parts, C): tokens (N, positions, C) averaged by attention (N, parts, positions), then gated."""
     return torch.bmm(attention.to(tokens.dtype), tokens) * gates
+
+
+def exact(values: Tensor) -> Tensor:
+    """`values` in at least fp32."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _two_layers(channels: int, inner: int, out: int) -> nn.Sequential:

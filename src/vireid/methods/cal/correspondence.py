@@ -10,10 +10,20 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vireid.errors import UsageError
 
-__all__ = ["MatchCounts", "best_matchings", "inverse", "matched", "numbers_of", "partners", "permutation_table"]
+__all__ = [
+    "MatchCounts",
+    "best_matchings",
+    "inverse",
+    "mask_overlaps",
+    "matched",
+    "numbers_of",
+    "partners",
+    "permutation_table",
+]
 
 _ENUMERATED = 6  # up to so many parts all permutations are tried where the tensors are
 
@@ -36,6 +46,14 @@ def partners(labels: Tensor, others: Tensor, shift: int) -> Tensor:
         )
     wanted = (_place(labels) + shift) % counts
     return (same & (_place(others)[None, :] == wanted[:, None])).int().argmax(dim=1)
+
+
+def mask_overlaps(masks: Tensor, others: Tensor, *, cosine: bool) -> Tensor:
+    """Inner products (N, parts, parts) of masks (N, parts, positions) and others, or their cosines; in [0, 1]."""
+    with torch.autocast(masks.device.type, enabled=False):
+        if cosine:
+            masks, others = F.normalize(masks, dim=2), F.normalize(others, dim=2)
+        return torch.bmm(masks, others.transpose(1, 2))
 
 
 def best_matchings(overlaps: Tensor) -> Tensor:

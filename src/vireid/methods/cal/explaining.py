@@ -63,7 +63,9 @@ def explain_parts(query: Side, candidate: Side, *, retrieval: str) -> Explanatio
                 query=_picture(attention[0][part], query.shape),
                 candidate=_picture(attention[1][part], candidate.shape),
                 query_region=None if query.masks is None else _picture(query.masks[0, part], query.shape),
-                candidate_region=None if candidate.masks is None else _picture(candidate.masks[0, part], candidate.shape),
+                candidate_region=None
+                if candidate.masks is None
+                else _picture(candidate.masks[0, part], candidate.shape),
             )
             for part in range(len(weights))
         ),
@@ -81,14 +83,16 @@ def _look(seen: Side, asks: Side) -> _Looked:
 
 def _regions(shape: tuple[int, int]) -> FloatArray:
     """(regions, positions) share of every position of a map that lies in each region of the grid; columns sum to 1."""
-    return np.kron(_overlaps(shape[0], GRID[0]), _overlaps(shape[1], GRID[1]))
+    weights: FloatArray = np.kron(_overlaps(shape[0], GRID[0]), _overlaps(shape[1], GRID[1])).astype(np.float64)
+    return weights
 
 
 def _overlaps(positions: int, regions: int) -> FloatArray:
     """(regions, positions) shares of equal intervals on one line."""
     edges, cuts = np.arange(positions + 1) / positions, np.arange(regions + 1) / regions
     ends = np.minimum(edges[None, 1:], cuts[1:, None]) - np.maximum(edges[None, :-1], cuts[:-1, None])
-    return ends.clip(min=0) * positions
+    shares: FloatArray = ends.clip(min=0) * positions
+    return shares
 
 
 def _picture(values: Tensor, shape: tuple[int, int]) -> FloatArray:

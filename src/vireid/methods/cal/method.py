@@ -20,7 +20,15 @@ from vireid.losses.part_alignment import (
 from vireid.matching import Matcher, create_matcher
 from vireid.methods.base import Losses, Method, ParameterGroup, TrainingPictures, unit
 from vireid.methods.cal.adapter import Adapter, Prepared, attend, read
-from vireid.methods.cal.correspondence import MatchCounts, best_matchings, inverse, matched, partners, permutation_table
+from vireid.methods.cal.correspondence import (
+    MatchCounts,
+    best_matchings,
+    inverse,
+    mask_overlaps,
+    matched,
+    partners,
+    permutation_table,
+)
 from vireid.methods.cal.explaining import Side, explain_parts
 from vireid.methods.cal.options import CALOptions
 from vireid.methods.cal.regions import PartClassifiers, part_queries
@@ -113,26 +121,24 @@ class CAL(Method):
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:  # noqa: ARG002 - no schedule in the losses
         views = {modality: batch[modality.value] for modality in Modality}
         maps = self.network(views[VISIBLE].images, views[INFRARED].images)
-        sides = dict(zip(Modality, maps.split([len(views[modality]) for modality in Modality]), strict=True))
-        if not self.options.tca:
-            pooled, labels = gather(maps.mean(dim=(2, 3))), gather(torch.cat([v.labels for v in views.values()]))
-            return {"identity": identity_loss(self.head(pooled)[1], labels)}
-        seen = {modality: self._see(side, modality) for modality, side in sides.items()}
         here = {modality: view.labels for modality, view in views.items()}
         labels = {modality: gather(side) for modality, side in here.items()}
+        if not self.options.tca:
+            pooled = gather(maps.mean(dim=(2, 3)))
+            return {"identity": identity_loss(self.head(pooled)[1], gather(torch.cat([*here.values()])))}
+        sizes = [len(view) for view in views.values()]
+        seen = {m: self._see(side, m) for m, side in zip(Modality, torch.split(maps, sizes), strict=True)}
         crossed = self._cross(seen, here, labels)
         own = {modality: gather(side.parts) for modality, side in seen.items()}
         found = {modality: gather(side.parts) for modality, side in crossed.items()}
-        features = torch.cat([own[VISIBLE], own[INFRARED], found[VISIBLE], found[INFRARED]])
+        logits = self._logits(torch.cat([own[VISIBLE], own[INFRARED], found[VISIBLE], found[INFRARED]]))
         targets = torch.cat([labels[VISIBLE], labels[INFRARED]]).repeat(2)
-        logits = self._logits(features)
         losses = {"identity": identity_loss(logits.flatten(0, 1), targets.repeat_interleave(self.options.drm.parts))}
         losses |= self._alignment_losses(own, found, labels)
         losses |= self._region_losses(seen, labels)
         if not self.options.distils:
             return losses
-        sizes = [len(labels[VISIBLE]), len(labels[INFRARED])]
-        predictions = logits.split(sizes * 2)
+        predictions = torch.split(logits, [len(labels[VISIBLE]), len(labels[INFRARED])] * 2)
         of_own, of_found = (dict(zip(Modality, part, strict=True)) for part in (predictions[:2], predictions[2:]))
         return self._distilled(losses, crossed, of_own, of_found)
 
@@ -207,7 +213,8 @@ class CAL(Method):
             other = seen[modality.other]
             near = partners(here[modality], here[modality.other], shift)
             attention = attend(other.prepared.keys[near], asks.prepared.queries)
-            overlaps = torch.bmm(attention, other.attention[near].transpose(1, 2))
+            cosine = self.options.kd.similarity == "cosine"
+            overlaps = mask_overlaps(attention, other.attention[near], cosine=cosine)
             parts = read(attention, other.prepared.tokens[near], asks.prepared.gates)
             everywhere = partners(labels[modality], labels[modality.other], shift)
             crossed[modality] = Crossed(parts, gather(overlaps), everywhere)
@@ -216,7 +223,7 @@ class CAL(Method):
     def _logits(self, parts: Tensor) -> Tensor:
         """(N, parts, C) -> (N, parts, identities); one head for all parts."""
         logits: Tensor = self.head(parts.flatten(0, 1))[1]
-        return logits.unflatten(0, parts.shape[:2])
+        return logits.reshape(*parts.shape[:2], -1)
 
     def _alignment_losses(
         self, own: Mapping[Modality, Tensor], found: Mapping[Modality, Tensor], labels: Mapping[Modality, Tensor]

@@ -65,6 +65,10 @@ class DistillationOptions(Options):
 
     masks: float = Field(1.0, ge=0.0, description="weight of the overlap of matched attention masks; 0: off")
     logits: float = Field(1.0, ge=0.0, description="weight of the divergence of matched predictions; 0: off")
+    similarity: Literal["dot", "cosine"] = Field(
+        "dot",
+        description="overlap of two masks: their product, which is greatest where both are one position, or its cosine",
+    )
     match: Literal["hungarian", "identity"] = Field(
         "hungarian", description="which parts of the two modalities belong together: the best matching, or equal number"
     )
