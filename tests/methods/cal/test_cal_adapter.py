@@ -86,3 +86,14 @@ def test_a_picture_asked_with_its_own_queries_is_self_refined() -> None:
     own = read(attend(one.keys, one.queries), one.tokens, one.gates)
     crossed = read(attend(twin.keys, one.queries), twin.tokens, one.gates)
     assert torch.equal(own, crossed)
+
+
+def test_at_the_start_attention_is_neither_even_nor_on_one_position() -> None:
+    torch.manual_seed(0)
+    tsaa = Adapter(256, 128, normalise=True, gate=True)
+    tokens = torch.rand(8, 45, 256)
+    known = tsaa(tokens, tokens[:, :4])
+    assert 0.5 < float(known.queries.detach().std()) < 2
+    attention = attend(known.keys, known.queries)
+    entropy = -(attention * attention.log()).sum(dim=2).mean()
+    assert 2.0 < float(entropy.detach()) < 3.75  # even: log 45 = 3.81

@@ -143,7 +143,6 @@ def test_both_sides_of_a_planted_order_are_counted_as_one_matching() -> None:
         visible.scorer.weight.copy_(infrared.scorer.weight[order])
         for layer in (method.adapter.of_positions, method.adapter.of_queries):
             layer.load_state_dict(method.adapter.of_positions.state_dict())
-            layer[-1].weight.mul_(4)
     images = pictures(4, 3)
     method.network.infrared.load_state_dict(method.network.visible.state_dict())
     view = {

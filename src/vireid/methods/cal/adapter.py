@@ -38,6 +38,8 @@ class Adapter(nn.Module):
         super().__init__()
         self.normalise = normalise
         self.of_positions, self.of_queries = (_two_layers(channels, width, width) for _ in range(2))
+        for layers in (self.of_positions, self.of_queries):
+            _keep_variance(layers)
         self.gate = nn.Sequential(_two_layers(channels, max(1, channels // _REDUCTION), channels), nn.Sigmoid())
         if not gate:
             self.gate = nn.Sequential()
@@ -68,6 +70,15 @@ def attend(keys: Tensor, queries: Tensor) -> Tensor:
 def read(attention: Tensor, tokens: Tensor, gates: Tensor) -> Tensor:
     """Parts (N, parts, C): tokens (N, positions, C) averaged by attention (N, parts, positions), then gated."""
     return torch.bmm(attention.to(tokens.dtype), tokens) * gates
+
+
+@torch.no_grad()
+def _keep_variance(layers: nn.Sequential) -> None:
+    """Start so that inputs of variance 1 leave with variance 1: torch's own start makes attention all but even."""
+    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    for layer, follower in zip(linear, ("relu", "linear"), strict=True):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity=follower)  # type: ignore[arg-type]
+        nn.init.zeros_(layer.bias)
 
 
 def exact(values: Tensor) -> Tensor:
