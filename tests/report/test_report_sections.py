@@ -9,7 +9,7 @@ import pytest
 
 from vireid.evaluation import rank
 from vireid.evaluation.open_set import roc_curve, tpr_at_fpr
-from vireid.methods.explain import Explanation
+from vireid.methods.explain import Explanation, MatchedPart
 from vireid.report.album import Album
 from vireid.report.blocks import Bar, Drawing, Picture, Ranking, Table
 from vireid.report.material import Material
@@ -288,6 +288,20 @@ def test_explanations_are_of_the_first_answer(material: Material) -> None:
         column = int(np.flatnonzero(material.trial.gallery == row)[0])
         score = float(drawing.caption.split("score ")[1].split(". ")[0])
         assert score == pytest.approx(float(material.scores[place, column]), abs=2e-3)
+
+
+def test_of_parts_the_middles_of_attention_are_joined() -> None:
+    query, candidate = np.zeros((4, 2)), np.zeros((4, 2))
+    query[1, 0], query[1, 1], candidate[3, 1] = 0.75, 0.25, 1.0
+    parts = (
+        MatchedPart(weight=0.4, query=query, candidate=candidate),
+        MatchedPart(weight=-0.1, query=candidate, candidate=query),
+    )
+    together = np.ones((2, 2))  # not drawn
+    found = Explanation(score=0.3, query=np.ones((2, 1)), candidate=np.ones((2, 1)), together=together, parts=parts)
+    svg = _svg(found, [Picture(problem="not shown"), Picture(problem="not shown")], "alt")
+    assert svg.count("<line") == 1
+    assert '<line x1="48.0" y1="96.0" x2="312.0" y2="224.0" stroke="#e0402f" stroke-width="3.5"' in svg
 
 
 def test_weights_are_drawn_where_they_belong() -> None:

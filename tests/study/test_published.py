@@ -24,6 +24,15 @@ def test_a_published_method_has_sources_and_recipes(name: str) -> None:
             assert all(0 < value < 100 and math.isfinite(value) for value in row.metrics().values())
 
 
+def test_the_figures_of_cal() -> None:
+    cal = published("cal")
+    found = {kind: {row.protocol: row.metrics() for row in rows} for kind, rows in cal.figures.items()}
+    assert found["sysu"]["all-single-agw"] == {"rank1": 74.66, "rank10": 96.47, "mAP": 71.73}
+    assert found["regdb"]["i2v"] == {"rank1": 93.64, "rank10": 99.46, "mAP": 87.61}
+    assert "llcm" not in found
+    assert "code" in [one.what for one in cal.departures("llcm", trained=True)]
+
+
 def test_the_figures_of_agw_and_caj() -> None:
     assert {"agw", "caj"} <= set(published_names())
     found = published("agw").of("sysu", "all-single-agw")

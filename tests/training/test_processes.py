@@ -19,13 +19,13 @@ Overrides = Callable[..., list[str]]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
-def command(out: Path, overrides: list[str], *more: str) -> list[str]:
+def command(out: Path, overrides: list[str], *more: str, recipe: str = "agw-demo") -> list[str]:
     return [
         sys.executable,
         "-m",
         "vireid",
         "train",
-        "agw-demo",
+        recipe,
         *overrides,
         "--out",
         str(out),
@@ -58,18 +58,25 @@ def test_kill_9_in_mid_epoch_and_resume_ends_with_the_same_bits(small: Overrides
     assert [r["loss"] for r in Run(out).records()] == [r["loss"] for r in Run(tmp_path / "whole").records()]
 
 
-def test_two_processes_train_as_one(small: Overrides, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "changes"),
+    [("agw-demo", ["triplet=weighted"]), ("cal-demo", ["tsaa.width=32", "drm.kept=4", "kd.match=identity"])],
+)
+def test_two_processes_train_as_one(recipe: str, changes: list[str], small: Overrides, tmp_path: Path) -> None:
     # A small rate and all channels: otherwise tiny networks amplify rounding (another number of threads does the same).
+    # Of CAL, what chooses (the best positions, the best matching) is left out: rounding may choose otherwise.
     overrides = small(
         "architecture=resnet10t",
         "start=none",
         "phases.train.optimiser.kind=sgd",
         "phases.train.optimiser.rate=0.001",
-        "triplet=weighted",
+        *changes,
     )
-    subprocess.run(command(tmp_path / "one", overrides), check=True, env=ENVIRONMENT, capture_output=True)
+    subprocess.run(
+        command(tmp_path / "one", overrides, recipe=recipe), check=True, env=ENVIRONMENT, capture_output=True
+    )
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    two = command(tmp_path / "two", overrides)[1:]
+    two = command(tmp_path / "two", overrides, recipe=recipe)[1:]
     subprocess.run([*launcher, *two], check=True, env=ENVIRONMENT, capture_output=True)
     one, both = ([record["loss"] for record in Run(tmp_path / name).records()] for name in ("one", "two"))
     assert both == pytest.approx(one, rel=1e-5)

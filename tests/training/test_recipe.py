@@ -106,6 +106,18 @@ def test_the_published_schedule_of_agw() -> None:
     assert [schedule.factor(epoch, 80) for epoch in (10, 19.9, 20, 49.9, 50, 79)] == [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
 
 
+def test_the_published_schedule_of_cal() -> None:
+    phase = load_recipe("cal-sysu").phases[0]
+
+    def rate(epoch: float) -> float:
+        return phase.optimiser.rate * phase.schedule.factor(epoch, phase.epochs)
+
+    expected = [0.01, 0.055, 0.1, (0.1 + 0.001) / 2, 0.001]
+    assert [rate(epoch) for epoch in (0, 5, 10, 55, 100)] == pytest.approx(expected)
+    with pytest.raises(ValueError, match="final belongs to kind: cosine"):
+        Schedule(kind="constant", final=0.1)
+
+
 def test_the_cosine_falls_from_one_to_zero() -> None:
     schedule = Schedule(kind="cosine", warmup_epochs=2)
     assert schedule.factor(2, 12) == 1.0

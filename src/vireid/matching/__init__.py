@@ -2,6 +2,17 @@
 
 from vireid.matching.base import Dot, Matcher, create_matcher
 from vireid.matching.reranking import KReciprocal, k_reciprocal
+from vireid.matching.target_aware import TargetAware, TargetAwareMutual
 from vireid.matching.topk import best_of, top_k
 
-__all__ = ["Dot", "KReciprocal", "Matcher", "best_of", "create_matcher", "k_reciprocal", "top_k"]
+__all__ = [
+    "Dot",
+    "KReciprocal",
+    "Matcher",
+    "TargetAware",
+    "TargetAwareMutual",
+    "best_of",
+    "create_matcher",
+    "k_reciprocal",
+    "top_k",
+]

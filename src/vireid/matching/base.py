@@ -60,5 +60,7 @@ def create_matcher(name: str) -> Matcher:
     Raises:
         UsageError: no matcher has that name.
     """
-    matchers: dict[str, type[Matcher]] = {"dot": Dot}
+    from vireid.matching.target_aware import TargetAware, TargetAwareMutual
+
+    matchers: dict[str, type[Matcher]] = {matcher.name: matcher for matcher in (Dot, TargetAware, TargetAwareMutual)}
     return matchers[choose(name, matchers, "matcher")]()

@@ -13,6 +13,7 @@ from vireid.data.ahead import ahead
 from vireid.data.images import PictureFiles, PictureSource, resize
 from vireid.data.transforms import normalise
 from vireid.errors import UsageError, choose
+from vireid.matching.arrays import to_numpy
 from vireid.methods.base import Method
 from vireid.methods.bundle import Bundle, Preprocessing
 from vireid.types import Embeddings, Modality, Track, untracked
@@ -68,7 +69,7 @@ class TorchEncoder:
                 found = self.method.embed(inputs, modality)
         finally:
             self.method.train(was_training)
-        return Embeddings.from_arrays({name: value.float().cpu().numpy() for name, value in found.arrays().items()})
+        return Embeddings.from_arrays({name: to_numpy(value) for name, value in found.arrays().items()})
 
 
 def choose_device(name: str | None) -> torch.device:

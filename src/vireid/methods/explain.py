@@ -23,7 +23,7 @@ from vireid.types import Embeddings, Modality
 if TYPE_CHECKING:
     from vireid.methods.base import Method
 
-__all__ = ["GRID", "Deletion", "Explanation", "Shown", "deletion", "explain_by_covering"]
+__all__ = ["GRID", "Deletion", "Explanation", "MatchedPart", "Shown", "deletion", "explain_by_covering"]
 
 GRID = (8, 4)
 """Rows and columns of regions."""
@@ -45,17 +45,34 @@ class Shown:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class MatchedPart:
+    """A part that a method compares on its own. Maps (rows, columns) are the method's own feature maps.
+
+    weight: its share of the score. query, candidate: attention, where the part was read in either picture, of sum one.
+    query_region, candidate_region: weights of the positions that the part was mined from, None where it is not mined.
+    """
+
+    weight: float
+    query: FloatArray
+    candidate: FloatArray
+    query_region: FloatArray | None = None
+    candidate_region: FloatArray | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Explanation:
     """Why `score`, which is that of the two whole pictures. Regions of a grid (R, C) are counted row by row.
 
     query, candidate: (R, C) weight of each region, in units of the score; positive speaks for a match.
     together: (R*C, R*C) weight of a query region (row) and a candidate region (column) with each other.
+    parts: what was compared part by part, where the method has parts.
     """
 
     score: float
     query: FloatArray
     candidate: FloatArray
     together: FloatArray
+    parts: tuple[MatchedPart, ...] = ()
 
     def correspondences(self, count: int) -> list[tuple[int, int, float]]:
         """The heaviest pairs of regions, each region once: (query region, candidate region, positive weight)."""

@@ -63,11 +63,14 @@ class Schedule(Options):
     warmup_epochs: float = Field(0.0, ge=0.0, description="linear rise from a tenth of the rate")
     kind: Literal["constant", "steps", "cosine"] = "constant"
     milestones: dict[int, float] = Field({}, description="steps: from this epoch on, this multiple of the rate")
+    final: float = Field(0.0, ge=0.0, lt=1.0, description="cosine: multiple of the rate that it ends at")
 
     @model_validator(mode="after")
     def _consistent(self) -> Schedule:
         if bool(self.milestones) != (self.kind == "steps"):
             raise ValueError("milestones belong to kind: steps, which needs them")
+        if self.final and self.kind != "cosine":
+            raise ValueError("final belongs to kind: cosine")
         return self
 
     def factor(self, epoch: float, epochs: int) -> float:
@@ -75,9 +78,8 @@ class Schedule(Options):
         if epoch < self.warmup_epochs:
             return 0.1 + 0.9 * epoch / self.warmup_epochs
         if self.kind == "cosine":
-            return 0.5 * (
-                1 + math.cos(math.pi * min(1.0, (epoch - self.warmup_epochs) / (epochs - self.warmup_epochs)))
-            )
+            done = min(1.0, (epoch - self.warmup_epochs) / (epochs - self.warmup_epochs))
+            return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * done))
         passed = [start for start in self.milestones if epoch >= start]
         return self.milestones[max(passed)] if passed else 1.0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import torch
 from markupsafe import Markup, escape
@@ -17,6 +19,9 @@ from vireid.types import Modality
 
 __all__ = ["explained_queries", "explanations"]
 
+Point: TypeAlias = tuple[float, float]
+"""x and y in a drawn picture."""
+
 _QUERIES = 3
 _LINES = 4
 _WIDTH, _HEIGHT, _GAP = 128, 256, 88  # of a drawn picture, and between two
@@ -28,8 +33,9 @@ def explanations(run: Material) -> Section:
     blocks: list[Block] = [
         Text(
             "Red regions speak for the match: without them the score falls. Blue ones speak against it. Lines join "
-            "regions that count together. Deletion measures whether this is true of the model: the answer's regions "
-            "are covered one after the other, and the score has to fall faster by weight than in random order."
+            "regions that count together; of a method that compares parts, they join the middles of where each part "
+            "was read. Deletion measures whether this is true of the model: the answer's regions are covered one after "
+            "the other, and the score has to fall faster by weight than in random order."
         )
     ]
     if not run.album.shown:
@@ -59,6 +65,8 @@ def _explained(run: Material, query: int, answer: int) -> Drawing:
         f"before camera {run.camera[answer]} ({verdict}); score {found.score:.3f}. Deletion: {check.area:+.3f} between "
         "random order and order of weight."
     )
+    if found.parts:
+        told += f" Shares of the {len(found.parts)} parts: {', '.join(f'{part.weight:.3f}' for part in found.parts)}."
     pictures = [run.album.of(str(run.dataset.images["path"].iloc[row])) for row in (query, answer)]
     heaviest = " and ".join(_where(weights) for weights in (found.query, found.candidate))
     return Drawing(_svg(found, pictures, f"Explanation. {told} Heaviest regions: {heaviest}."), told)
@@ -80,16 +88,25 @@ def _svg(found: Explanation, pictures: list[Picture], alt: str) -> Markup:
         _side(picture, weights / most, offset)
         for picture, weights, offset in zip(pictures, (found.query, found.candidate), offsets, strict=True)
     ]
-    pairs = found.correspondences(_LINES)
-    for one, other, weight in pairs:
-        (x1, y1), (x2, y2) = _centre(one, found.query), _centre(other, found.candidate)
-        width = 1 + 2.5 * weight / pairs[0][2]
+    lines = _lines(found)
+    for (x1, y1), (x2, y2), weight in lines:
+        width = 1 + 2.5 * weight / max(heavy for _, _, heavy in lines)
         parts.append(
             f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{offsets[1] + x2:.1f}" y2="{y2:.1f}" stroke="{_FOR}" '
             f'stroke-width="{width:.1f}" stroke-linecap="round" stroke-opacity="0.85"/>'
         )
     size = f"0 0 {offsets[1] + _WIDTH} {_HEIGHT}"
     return Markup(f'<svg role="img" aria-label="{escape(alt)}" viewBox="{size}" class="pair">{"".join(parts)}</svg>')
+
+
+def _lines(found: Explanation) -> list[tuple[Point, Point, float]]:
+    """Ends in either drawn picture and positive weights: of the parts, or else of regions that count together."""
+    if found.parts:
+        return [(_middle(part.query), _middle(part.candidate), part.weight) for part in found.parts if part.weight > 0]
+    return [
+        (_centre(one, found.query), _centre(other, found.candidate), weight)
+        for one, other, weight in found.correspondences(_LINES)
+    ]
 
 
 def _side(picture: Picture, weights: NDArray[np.float64], offset: int) -> str:
@@ -107,10 +124,17 @@ def _side(picture: Picture, weights: NDArray[np.float64], offset: int) -> str:
     return "".join(parts)
 
 
-def _centre(region: int, weights: NDArray[np.float64]) -> tuple[float, float]:
-    """x and y in the drawn picture."""
+def _centre(region: int, weights: NDArray[np.float64]) -> Point:
     row, column = divmod(region, weights.shape[1])
     return (column + 0.5) * _WIDTH / weights.shape[1], (row + 0.5) * _HEIGHT / weights.shape[0]
+
+
+def _middle(attention: NDArray[np.float64]) -> Point:
+    """Centre of mass of a map of attention."""
+    share = attention / attention.sum()
+    rows, columns = np.arange(attention.shape[0]) + 0.5, np.arange(attention.shape[1]) + 0.5
+    x, y = share.sum(axis=0) @ columns, share.sum(axis=1) @ rows
+    return float(x) * _WIDTH / attention.shape[1], float(y) * _HEIGHT / attention.shape[0]
 
 
 def _where(weights: NDArray[np.float64]) -> str:
