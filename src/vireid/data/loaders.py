@@ -127,8 +127,10 @@ class TrainingLoader(Dataset[dict[str, RawView] | VireidError]):
         augmentation = self.augmentation
         if request.channel_exchange is not None:
             augmentation = augmentation.model_copy(update={"channel_exchange": request.channel_exchange})
-        images = images[:, :, : request.rows(self.source.size[0])]
-        height, width = images.shape[2:]
+        height, width = self.source.size
+        if request.upper < 1.0:
+            height = request.rows(height)
+            images = images[:, :, :height]
         seed = [_AUGMENTATION_STREAM, self.sampler.seed, self.phase, self.epoch, batch, number]
         changes = tuple(
             augmentation.draw(request.modality, (height, width), np.random.default_rng([*seed, place]))
