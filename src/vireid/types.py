@@ -6,6 +6,7 @@ This module imports neither.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     Array: TypeAlias = "NDArray[Any] | torch.Tensor"
     IntArray: TypeAlias = NDArray[np.int64]
     BoolArray: TypeAlias = NDArray[np.bool_]
+
+_ROUNDING = 1e-9  # 0.29 x 100 is 28.999999999999996
 
 __all__ = [
     "Batch",
@@ -88,11 +91,24 @@ class ViewRequest:
     """A stream of pictures that a method asks its batches to hold.
 
     Every view is cropped, flipped and erased on its own. `channel_exchange` says whether its visible pictures get that
-    augmentation; None leaves it to the recipe.
+    augmentation; None leaves it to the recipe. `upper` is the share of the picture's height, from the top, that the
+    view holds; augmentation happens to that part alone.
+
+    Raises:
+        UsageError: a share outside (0, 1].
     """
 
     modality: Modality
     channel_exchange: bool | None = None
+    upper: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.upper <= 1.0:
+            raise UsageError(f"a view's upper share of the picture must lie in (0, 1], not {self.upper}")
+
+    def rows(self, height: int) -> int:
+        """Rows that the view holds of pictures of `height` rows: whole ones, at least one."""
+        return max(1, math.floor(self.upper * height + _ROUNDING))
 
 
 @dataclass(frozen=True, kw_only=True)

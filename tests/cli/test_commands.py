@@ -127,6 +127,10 @@ def test_method_options_are_explained_for_people(
     code, out, _ = run("methods", "show", "agw", capsys=capsys, monkeypatch=monkeypatch)
     assert code == 0
     assert "weighted | squared" in out.replace("\n", " ")
+    code, out, _ = run("methods", "show", "aminet", capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 0
+    assert "upper_body.proportion" in out
+    assert "fixed | softmax_min | softmax_max" in out.replace("\n", " ")
 
 
 def test_a_shipped_recipe_is_printed_as_it_is(

@@ -13,6 +13,7 @@ from vireid.data.loaders import Pictures, RawView, TrainingLoader
 from vireid.data.packed import pack
 from vireid.data.samplers import IdentitySampler, Share
 from vireid.data.transforms import Augmentation
+from vireid.errors import UsageError
 from vireid.types import Modality, View, ViewRequest
 
 SIZE = (48, 24)
@@ -111,3 +112,24 @@ def test_another_epoch_draws_other_pictures_and_changes(sources: dict[str, Any])
     one, other = (views(loader(sources, "packed", epoch=epoch)[0]) for epoch in (1, 2))  # type: ignore[arg-type]
     assert not torch.equal(one["visible"].rows, other["visible"].rows)
     assert not torch.equal(one["visible"].images, other["visible"].images)
+
+
+def test_a_view_of_the_upper_part_is_augmented_on_its_own(sources: dict[str, Any]) -> None:
+    requests = {"whole": VIEWS["visible"], "upper": ViewRequest(modality=Modality.VISIBLE, upper=0.3)}
+    raw = loader(sources, "packed", views=requests | {"infrared": VIEWS["infrared"]})[0]
+    assert isinstance(raw, dict)
+    assert torch.equal(raw["upper"].images, raw["whole"].images[:, :, :14])
+    assert torch.equal(raw["upper"].rows, raw["whole"].rows)
+    assert raw["upper"].changes != raw["whole"].changes
+    erased = [change.erased for change in raw["upper"].changes if change.erased]
+    assert erased
+    assert all(one.top + one.rows <= 14 for one in erased)
+    assert views(raw)["upper"].images.shape == (8, 3, 14, SIZE[1])
+
+
+def test_an_upper_part_has_whole_rows_and_at_least_one() -> None:
+    shares = {0.29: 29, 0.3: 30, 0.999: 99, 1.0: 100, 0.001: 1}
+    assert {share: ViewRequest(modality=Modality.VISIBLE, upper=share).rows(100) for share in shares} == shares
+    for share in (0.0, 1.2, -0.5):
+        with pytest.raises(UsageError, match=r"must lie in \(0, 1\]"):
+            ViewRequest(modality=Modality.VISIBLE, upper=share)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vireid.errors import UsageError
-from vireid.losses import euclidean_distances, weighted_regularised_triplet
+from vireid.losses import batch_hard_triplet, euclidean_distances, weighted_regularised_triplet
 
 
 def softplus(x):
@@ -109,3 +109,44 @@ def test_half_precision_features_are_compared_in_single_precision():
 def test_one_identity_alone_is_refused():
     with pytest.raises(UsageError, match="at least two identities"):
         weighted_regularised_triplet(torch.randn(4, 2), torch.zeros(4, dtype=torch.int64))
+
+
+def slow_batch_hard(features, labels, margin):
+    rows, labels = features.tolist(), labels.tolist()
+    losses = []
+    for anchor, label in zip(rows, labels, strict=True):
+        distances = [math.dist(anchor, other) for other in rows]
+        positive = max(d for d, other in zip(distances, labels, strict=True) if other == label)
+        negative = min(d for d, other in zip(distances, labels, strict=True) if other != label)
+        losses.append(max(0.0, margin + positive - negative))
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.35, 3.0])
+def test_batch_hard_equals_plain_loops(margin):
+    features = torch.randn(12, 6, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    labels = torch.tensor([0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 4, 4])
+    found = batch_hard_triplet(features, labels, margin=margin)
+    assert found.item() == pytest.approx(slow_batch_hard(features, labels, margin), abs=1e-12)
+
+
+def test_batch_hard_of_points_on_a_line():
+    # Anchors 0 and 3 see a positive at 3 and a negative at 4 and 1; the one at 4 has itself and a negative at 1.
+    features = torch.tensor([[0.0], [3.0], [4.0]], requires_grad=True)
+    loss = batch_hard_triplet(features, torch.tensor([0, 0, 1]), margin=0.5)
+    assert loss.item() == pytest.approx((0.0 + 2.5 + 0.0) / 3, abs=1e-6)
+    loss.backward()
+    assert features.grad.flatten().tolist() == pytest.approx([-1 / 3, 2 / 3, -1 / 3])
+
+
+def test_batch_hard_of_equal_features_is_the_margin_with_a_finite_gradient():
+    features = torch.full((8, 16), 1.7, requires_grad=True)
+    loss = batch_hard_triplet(features, torch.arange(8) // 2, margin=0.35)
+    assert loss.item() == pytest.approx(0.35, abs=1e-7)
+    loss.backward()
+    assert torch.isfinite(features.grad).all()
+
+
+def test_batch_hard_needs_two_identities():
+    with pytest.raises(UsageError, match="at least two identities"):
+        batch_hard_triplet(torch.randn(4, 3), torch.zeros(4, dtype=torch.int64), margin=0.35)

@@ -158,3 +158,13 @@ def test_it_exports_for_any_number_of_pictures():
     program = torch.export.export(module, (images(2),), dynamic_shapes=({0: batch},))
     with torch.no_grad():
         assert torch.allclose(program.module()(images(5)), module(images(5)), atol=1e-5)
+
+
+@pytest.mark.parametrize(("separate", "channels"), [(0, 3), (1, 32), (2, 32), (4, 128)])
+def test_own_stages_tell_their_channels(separate, channels):
+    network = TwoStreamResNet("resnet10t_half", separate_stages=separate).eval()
+    images = torch.randn(2, 3, 32, 16)
+    maps = network.own_stages(images, images[:1])
+    assert maps.shape[:2] == (3, channels)
+    assert network.own_channels == channels
+    assert torch.equal(network.shared(maps), network(images, images[:1]))

@@ -1,15 +1,19 @@
 """The numbers of every section, against plain loops and against what evaluation itself says."""
 
+import base64
+import io
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from vireid.evaluation import rank
 from vireid.evaluation.open_set import roc_curve, tpr_at_fpr
-from vireid.methods.explain import Explanation, MatchedPart
+from vireid.methods.agw import AGW
+from vireid.methods.explain import Explanation, MatchedPart, Shown
 from vireid.report.album import Album
 from vireid.report.blocks import Bar, Drawing, Picture, Ranking, Table
 from vireid.report.material import Material
@@ -316,3 +320,31 @@ def test_weights_are_drawn_where_they_belong() -> None:
     assert '<line x1="96.0" y1="64.0" x2="248.0" y2="192.0"' in svg
     assert svg.count("<image") == 1
     assert "&#34;alt&#34;" in svg
+
+
+def test_shares_are_told_and_maps_are_drawn_where_pictures_may_be_shown(
+    material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generic = AGW.explain
+    drawn = {"phase congruency": (np.eye(4), np.zeros((4, 4)))}
+
+    def explain(method: AGW, query: Shown, candidate: Shown) -> Explanation:
+        found = generic(method, query, candidate)
+        return replace(found, shares={"full body": 0.25, "upper body": -0.125}, maps=drawn)
+
+    monkeypatch.setattr(AGW, "explain", explain)
+    first, second, *_ = explanations(material).drawings
+    assert "+0.250 come from the full body, -0.125 come from the upper body" in first.caption
+    assert second.caption.startswith("Phase congruency of the same two pictures, query and answer (")
+    assert str(second.svg).count("data:image/png") == 2
+    hidden = explanations(replace(material, album=Album(shown=False))).drawings
+    assert len(hidden) == len(explained_queries(material))
+    assert "data:image" not in str(hidden)
+
+
+def test_a_map_is_kept_in_grey() -> None:
+    picture = Album(shown=True).of_map(np.array([[0.0, 0.5], [1.0, 2.0]]))
+    assert (picture.width, picture.height) == (2, 2)
+    with Image.open(io.BytesIO(base64.b64decode(picture.url.partition(",")[2]))) as image:
+        assert np.asarray(image).tolist() == [[0, 128], [255, 255]]
+    assert Album(shown=False).of_map(np.zeros((2, 2))) == Picture(problem="not shown")

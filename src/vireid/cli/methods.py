@@ -1,8 +1,10 @@
 """`vireid methods`: what there is to train, and what its options mean."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 
 from vireid.cli.output import Json, print_json, print_table, say
 
@@ -37,14 +39,26 @@ def show(name: Annotated[str, typer.Argument(help="Name of a method.")], as_json
     if as_json:
         print_json({"name": name, "title": method.title, "options": schema})
         return
-    fields = method.Options.model_fields
-    rows = [(key, _allowed(schema, key), repr(field.default), field.description or "") for key, field in fields.items()]
+    rows = list(_rows(method.Options, schema, schema.get("$defs", {})))
     print_table(("option", "allowed", "default", "meaning"), rows, title=f"{name}: {method.title}")
-    say(f"set one on the command line: vireid train {name}-demo {rows[0][0]}={fields[rows[0][0]].default}")
+    first, field = next(iter(method.Options.model_fields.items()))
+    say(f"set one on the command line: vireid train {name}-demo {first}={field.default}")
 
 
-def _allowed(schema: dict[str, Any], name: str) -> str:
-    entry = schema["properties"][name]
+def _rows(
+    model: type[BaseModel], schema: dict[str, Any], models: dict[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, str, str, str]]:
+    """One row for each option, those of a nested section below it."""
+    for key, field in model.model_fields.items():
+        inner, entry = field.annotation, schema["properties"][key]
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield f"{prefix}{key}", "", "", field.description or ""
+            yield from _rows(inner, models[inner.__name__], models, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _allowed(entry), repr(field.default), field.description or ""
+
+
+def _allowed(entry: dict[str, Any]) -> str:
     if "enum" in entry:
         return " | ".join(map(str, entry["enum"]))
     bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}

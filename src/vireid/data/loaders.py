@@ -127,9 +127,13 @@ class TrainingLoader(Dataset[dict[str, RawView] | VireidError]):
         augmentation = self.augmentation
         if request.channel_exchange is not None:
             augmentation = augmentation.model_copy(update={"channel_exchange": request.channel_exchange})
+        height, width = self.source.size
+        if request.upper < 1.0:
+            height = request.rows(height)
+            images = images[:, :, :height]
         seed = [_AUGMENTATION_STREAM, self.sampler.seed, self.phase, self.epoch, batch, number]
         changes = tuple(
-            augmentation.draw(request.modality, self.source.size, np.random.default_rng([*seed, place]))
+            augmentation.draw(request.modality, (height, width), np.random.default_rng([*seed, place]))
             for place in range(first, first + len(positions))
         )
         return RawView(

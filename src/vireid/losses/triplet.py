@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from vireid.errors import UsageError
 
-__all__ = ["euclidean_distances", "weighted_regularised_triplet"]
+__all__ = ["batch_hard_triplet", "euclidean_distances", "weighted_regularised_triplet"]
 
 _LARGEST_SQUARE = 88.0  # exp(88) is the last that fp32 can hold
 
@@ -36,15 +36,38 @@ def weighted_regularised_triplet(features: Tensor, labels: Tensor, *, squared: b
         UsageError: an anchor has no negative, since the batch holds one identity only.
     """
     distances = euclidean_distances(features)
-    positive = labels[:, None] == labels[None, :]
-    if bool(positive.all()):
-        raise UsageError("a triplet loss needs at least two identities in a batch; sample more identities per batch")
+    positive = _positives(labels)
     hard_positive = _weighted(distances, distances, positive)
     hard_negative = _weighted(distances, -distances, ~positive)
     gap = hard_positive - hard_negative
     if squared:
         gap = gap.sign() * gap.square().clamp(max=_LARGEST_SQUARE)
     return F.softplus(gap).mean()
+
+
+def batch_hard_triplet(features: Tensor, labels: Tensor, *, margin: float) -> Tensor:
+    """Batch-hard triplet loss of features (N, D), not normalised, and labels (N,); a scalar.
+
+    Hermans et al., "In Defense of the Triplet Loss for Person Re-Identification", 2017, Eq. 5: the mean over anchors
+    of max(0, margin + distance to the farthest positive - distance to the nearest negative), Euclidean. An anchor
+    without another positive has itself, at distance 0.
+
+    Raises:
+        UsageError: an anchor has no negative, since the batch holds one identity only.
+    """
+    distances = euclidean_distances(features)
+    positive = _positives(labels)
+    farthest = distances.masked_fill(~positive, -torch.inf).amax(dim=1)
+    nearest = distances.masked_fill(positive, torch.inf).amin(dim=1)
+    return F.relu(margin + farthest - nearest).mean()
+
+
+def _positives(labels: Tensor) -> Tensor:
+    """(N, N) bool: pairs of one identity."""
+    positive = labels[:, None] == labels[None, :]
+    if bool(positive.all()):
+        raise UsageError("a triplet loss needs at least two identities in a batch; sample more identities per batch")
+    return positive
 
 
 def _weighted(distances: Tensor, logits: Tensor, chosen: Tensor) -> Tensor:

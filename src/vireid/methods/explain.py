@@ -9,7 +9,8 @@ the heaviest first, and the score has to fall faster than in random order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,16 @@ from vireid.types import Embeddings, Modality
 if TYPE_CHECKING:
     from vireid.methods.base import Method
 
-__all__ = ["GRID", "Deletion", "Explanation", "MatchedPart", "Shown", "deletion", "explain_by_covering"]
+__all__ = [
+    "GRID",
+    "Deletion",
+    "Explanation",
+    "MatchedPart",
+    "Shown",
+    "deletion",
+    "embed_shown",
+    "explain_by_covering",
+]
 
 GRID = (8, 4)
 """Rows and columns of regions."""
@@ -66,6 +76,9 @@ class Explanation:
     query, candidate: (R, C) weight of each region, in units of the score; positive speaks for a match.
     together: (R*C, R*C) weight of a query region (row) and a candidate region (column) with each other.
     parts: what was compared part by part, where the method has parts.
+    shares: what named parts of the model add to the score; their sum is the score. Empty where there are none.
+    maps: what the method computed of the pictures before it compared them, by name: one map of the query and one of
+    the candidate, (h, w) in [0, 1]. They show the pictures: where those may not be shown, neither may these.
     """
 
     score: float
@@ -73,6 +86,8 @@ class Explanation:
     candidate: FloatArray
     together: FloatArray
     parts: tuple[MatchedPart, ...] = ()
+    shares: Mapping[str, float] = field(default_factory=dict)
+    maps: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
 
     def correspondences(self, count: int) -> list[tuple[int, int, float]]:
         """The heaviest pairs of regions, each region once: (query region, candidate region, positive weight)."""
@@ -139,6 +154,11 @@ def deletion(
         covered = place[None, :] < np.arange(1, count + 1)[:, None]
         curves.append(_scores(method, whole, _embed(method, candidate, covered, weights.shape))[0])
     return Deletion(ordered=curves[0], shuffled=np.mean(curves[1:], axis=0))
+
+
+def embed_shown(method: Method, shown: Shown) -> Embeddings[Tensor]:
+    """One embedding, as in evaluation; the method's mode is left as it was."""
+    return _embed(method, shown, np.empty((0, 1), np.bool_), (1, 1))
 
 
 def _embed(method: Method, shown: Shown, covered: NDArray[np.bool_], grid: tuple[int, ...]) -> Embeddings[Tensor]:

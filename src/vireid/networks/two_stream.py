@@ -52,6 +52,7 @@ class TwoStreamResNet(nn.Module):
         self.architecture = architecture
         self.separate_stages = separate_stages
         self.channels: int = backbone.num_features
+        self.own_channels: int = backbone.feature_info[separate_stages - 1]["num_chs"] if separate_stages else 3
         self.visible = ResNetPart(backbone, _STAGES[:separate_stages], non_local=non_local)
         self.infrared = copy.deepcopy(self.visible)
         self.shared = ResNetPart(backbone, _STAGES[separate_stages:], non_local=non_local)
@@ -61,13 +62,17 @@ class TwoStreamResNet(nn.Module):
 
         Both pass the shared stages together, so that their BatchNorm sees both modalities.
         """
+        maps: Tensor = self.shared(self.own_stages(visible, infrared))
+        return maps
+
+    def own_stages(self, visible: Tensor | None, infrared: Tensor | None) -> Tensor:
+        """The same images -> what comes out of each modality's own stages (Nv + Ni, `own_channels`, h, w)."""
         own = [
             part(images) for part, images in ((self.visible, visible), (self.infrared, infrared)) if images is not None
         ]
         if not own:
             raise UsageError("a two-stream network needs visible or infrared images; both are None")
-        maps: Tensor = self.shared(torch.cat(own) if len(own) == 2 else own[0])
-        return maps
+        return torch.cat(own) if len(own) == 2 else own[0]
 
     def load_start(self, state: Mapping[str, Tensor], *, source: str = "a state") -> LoadReport:
         """Fill the network, both modalities' own stages alike, from the state of a timm ResNet.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from vireid.data.images import read_image
@@ -32,14 +34,25 @@ class Album:
             self._made[path] = _thumbnail(path)
         return self._made[path]
 
+    def of_map(self, values: NDArray[np.float64]) -> Picture:
+        """A map (h, w) in [0, 1] that was made of a picture, in grey, or why there is none."""
+        if not self.shown:
+            return Picture(problem="not shown")
+        return _inside(Image.fromarray(np.rint(255 * values.clip(0, 1)).astype(np.uint8)), "PNG")
+
 
 def _thumbnail(path: str) -> Picture:
     try:
         image = Image.fromarray(read_image(path))
     except ImageError as error:
         return Picture(problem=str(error).removeprefix(f"{path}: "))
+    return _inside(image, "JPEG", quality=_QUALITY)
+
+
+def _inside(image: Image.Image, kind: str, **options: int) -> Picture:
+    """The picture, made small, as a data URL."""
     image.thumbnail(_LARGEST)
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=_QUALITY)
-    url = "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    image.save(stream, kind, **options)
+    url = f"data:image/{kind.lower()};base64," + base64.b64encode(stream.getvalue()).decode("ascii")
     return Picture(url=url, width=image.width, height=image.height)

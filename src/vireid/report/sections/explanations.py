@@ -25,6 +25,7 @@ Point: TypeAlias = tuple[float, float]
 _QUERIES = 3
 _LINES = 4
 _WIDTH, _HEIGHT, _GAP = 128, 256, 88  # of a drawn picture, and between two
+_OFFSETS = (0, _WIDTH + _GAP)  # of the two pictures
 _FOR, _AGAINST = "#e0402f", "#3b78e0"
 
 
@@ -43,7 +44,7 @@ def explanations(run: Material) -> Section:
     for place in explained_queries(run):
         query = int(run.trial.query[place])
         answer = int(ranked_gallery(run, np.array([place]), 1)[0][0, 0])
-        blocks.append(_explained(run, query, answer))
+        blocks += _explained(run, query, answer)
     return Section("What matched", blocks)
 
 
@@ -54,7 +55,7 @@ def explained_queries(run: Material) -> list[int]:
     return [int(place) for place in rng.permutation(valid)[:_QUERIES]]
 
 
-def _explained(run: Material, query: int, answer: int) -> Drawing:
+def _explained(run: Material, query: int, answer: int) -> list[Drawing]:
     method = run.encoder.method
     shown = _shown(run, query), _shown(run, answer)
     found = method.explain(*shown)
@@ -67,9 +68,26 @@ def _explained(run: Material, query: int, answer: int) -> Drawing:
     )
     if found.parts:
         told += f" Shares of the {len(found.parts)} parts: {', '.join(f'{part.weight:.3f}' for part in found.parts)}."
+    if found.shares:
+        told += f" Of the score, {_shares(found)}."
     pictures = [run.album.of(str(run.dataset.images["path"].iloc[row])) for row in (query, answer)]
     heaviest = " and ".join(_where(weights) for weights in (found.query, found.candidate))
-    return Drawing(_svg(found, pictures, f"Explanation. {told} Heaviest regions: {heaviest}."), told)
+    drawing = Drawing(_svg(found, pictures, f"Explanation. {told} Heaviest regions: {heaviest}."), told)
+    return [drawing, *_maps(run, found, verdict)] if run.album.shown else [drawing]
+
+
+def _maps(run: Material, found: Explanation, verdict: str) -> list[Drawing]:
+    """What the method computed of both pictures."""
+    drawings = []
+    for name, maps in found.maps.items():
+        told = f"{name.capitalize()} of the same two pictures, query and answer ({verdict})."
+        pair = zip((run.album.of_map(values) for values in maps), _OFFSETS, strict=True)
+        drawings.append(Drawing(_pair([part for one, offset in pair for part in _picture(one, offset)], told), told))
+    return drawings
+
+
+def _shares(found: Explanation) -> str:
+    return ", ".join(f"{share:+.3f} come from the {name}" for name, share in found.shares.items())
 
 
 def _shown(run: Material, row: int) -> Shown:
@@ -82,20 +100,24 @@ def _shown(run: Material, row: int) -> Shown:
 
 def _svg(found: Explanation, pictures: list[Picture], alt: str) -> Markup:
     """Both pictures under their regions, and lines between them."""
-    offsets = (0, _WIDTH + _GAP)
     most = max(float(np.abs(found.query).max()), float(np.abs(found.candidate).max()), 1e-12)
     parts = [
         _side(picture, weights / most, offset)
-        for picture, weights, offset in zip(pictures, (found.query, found.candidate), offsets, strict=True)
+        for picture, weights, offset in zip(pictures, (found.query, found.candidate), _OFFSETS, strict=True)
     ]
     lines = _lines(found)
     for (x1, y1), (x2, y2), weight in lines:
         width = 1 + 2.5 * weight / max(heavy for _, _, heavy in lines)
         parts.append(
-            f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{offsets[1] + x2:.1f}" y2="{y2:.1f}" stroke="{_FOR}" '
+            f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{_OFFSETS[1] + x2:.1f}" y2="{y2:.1f}" stroke="{_FOR}" '
             f'stroke-width="{width:.1f}" stroke-linecap="round" stroke-opacity="0.85"/>'
         )
-    size = f"0 0 {offsets[1] + _WIDTH} {_HEIGHT}"
+    return _pair(parts, alt)
+
+
+def _pair(parts: list[str], alt: str) -> Markup:
+    """SVG of two pictures side by side."""
+    size = f"0 0 {_OFFSETS[1] + _WIDTH} {_HEIGHT}"
     return Markup(f'<svg role="img" aria-label="{escape(alt)}" viewBox="{size}" class="pair">{"".join(parts)}</svg>')
 
 
@@ -112,16 +134,21 @@ def _lines(found: Explanation) -> list[tuple[Point, Point, float]]:
 def _side(picture: Picture, weights: NDArray[np.float64], offset: int) -> str:
     rows, columns = weights.shape
     height, width = _HEIGHT / rows, _WIDTH / columns
-    frame = f'x="{offset}" y="0" width="{_WIDTH}" height="{_HEIGHT}"'
-    parts = [f'<rect {frame} fill="currentColor" fill-opacity="0.08"/>']
-    if picture.url:
-        parts.append(f'<image {frame} preserveAspectRatio="none" href="{escape(picture.url)}"/>')
+    parts = _picture(picture, offset)
     parts += [
         f'<rect x="{offset + column * width:.1f}" y="{row * height:.1f}" width="{width:.1f}" height="{height:.1f}" '
         f'fill="{_FOR if weight > 0 else _AGAINST}" fill-opacity="{0.65 * abs(weight):.2f}"/>'
         for (row, column), weight in np.ndenumerate(weights)
     ]
     return "".join(parts)
+
+
+def _picture(picture: Picture, offset: int) -> list[str]:
+    frame = f'x="{offset}" y="0" width="{_WIDTH}" height="{_HEIGHT}"'
+    parts = [f'<rect {frame} fill="currentColor" fill-opacity="0.08"/>']
+    if picture.url:
+        parts.append(f'<image {frame} preserveAspectRatio="none" href="{escape(picture.url)}"/>')
+    return parts
 
 
 def _centre(region: int, weights: NDArray[np.float64]) -> Point:
