@@ -1,7 +1,21 @@
 """Comparing embeddings: matchers, exact top-K, re-ranking. Nothing here needs torch."""
 
-from vireid.matching.base import Dot, Matcher, create_matcher
+from vireid.matching.base import Dot, Matcher
+from vireid.matching.modulated import ModulatedCosine, ModulatedEuclidean, ModulatedPartCosine, modulated_distances
+from vireid.matching.registry import create_matcher
 from vireid.matching.reranking import KReciprocal, k_reciprocal
 from vireid.matching.topk import best_of, top_k
 
-__all__ = ["Dot", "KReciprocal", "Matcher", "best_of", "create_matcher", "k_reciprocal", "top_k"]
+__all__ = [
+    "Dot",
+    "KReciprocal",
+    "Matcher",
+    "ModulatedCosine",
+    "ModulatedEuclidean",
+    "ModulatedPartCosine",
+    "best_of",
+    "create_matcher",
+    "k_reciprocal",
+    "modulated_distances",
+    "top_k",
+]

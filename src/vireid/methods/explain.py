@@ -9,7 +9,8 @@ the heaviest first, and the score has to fall faster than in random order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,12 +51,14 @@ class Explanation:
 
     query, candidate: (R, C) weight of each region, in units of the score; positive speaks for a match.
     together: (R*C, R*C) weight of a query region (row) and a candidate region (column) with each other.
+    details: further arrays that the method computed with, by what they are (attention, weights of channels).
     """
 
     score: float
     query: FloatArray
     candidate: FloatArray
     together: FloatArray
+    details: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def correspondences(self, count: int) -> list[tuple[int, int, float]]:
         """The heaviest pairs of regions, each region once: (query region, candidate region, positive weight)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from markupsafe import Markup, escape
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from vireid.data.images import read_image, resize
 from vireid.data.transforms import normalise
 from vireid.methods.explain import Explanation, Shown, deletion
-from vireid.report.blocks import Block, Drawing, Picture, Section, Text
+from vireid.report.blocks import Bar, Block, Drawing, Facts, Picture, Section, Table, Text
 from vireid.report.material import Material
 from vireid.report.sections.ranked import HIDDEN, ranked_gallery
 from vireid.types import Modality
@@ -37,7 +39,7 @@ def explanations(run: Material) -> Section:
     for place in explained_queries(run):
         query = int(run.trial.query[place])
         answer = int(ranked_gallery(run, np.array([place]), 1)[0][0, 0])
-        blocks.append(_explained(run, query, answer))
+        blocks += _explained(run, query, answer)
     return Section("What matched", blocks)
 
 
@@ -48,7 +50,7 @@ def explained_queries(run: Material) -> list[int]:
     return [int(place) for place in rng.permutation(valid)[:_QUERIES]]
 
 
-def _explained(run: Material, query: int, answer: int) -> Drawing:
+def _explained(run: Material, query: int, answer: int) -> list[Block]:
     method = run.encoder.method
     shown = _shown(run, query), _shown(run, answer)
     found = method.explain(*shown)
@@ -61,7 +63,25 @@ def _explained(run: Material, query: int, answer: int) -> Drawing:
     )
     pictures = [run.album.of(str(run.dataset.images["path"].iloc[row])) for row in (query, answer)]
     heaviest = " and ".join(_where(weights) for weights in (found.query, found.candidate))
-    return Drawing(_svg(found, pictures, f"Explanation. {told} Heaviest regions: {heaviest}."), told)
+    drawing = Drawing(_svg(found, pictures, f"Explanation. {told} Heaviest regions: {heaviest}."), told)
+    return [drawing, *_details(found.details)]
+
+
+def _details(details: Mapping[str, NDArray[np.float64]]) -> list[Block]:
+    """What a method adds of its own: matrices as tables, long rows by their extremes."""
+    blocks: list[Block] = []
+    extremes = {}
+    for name, values in details.items():
+        if values.ndim == 2:
+            most = max(float(np.abs(values).max()), 1e-12)
+            rows = [
+                [str(row + 1), *(Bar(float(abs(value) / most), f"{value:.2f}") for value in line)]
+                for row, line in enumerate(values)
+            ]
+            blocks.append(Table(name.capitalize(), ["", *(str(n + 1) for n in range(values.shape[1]))], rows))
+        else:
+            extremes[name] = f"{values.min():.3f} to {values.max():.3f}, mean {values.mean():.3f}"
+    return [*blocks, Facts("Further", extremes)] if extremes else blocks
 
 
 def _shown(run: Material, row: int) -> Shown:
