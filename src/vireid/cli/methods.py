@@ -1,10 +1,17 @@
 """`vireid methods`: what there is to train, and what its options mean."""
 
-from typing import Annotated, Any
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vireid.cli.output import Json, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from vireid.options import Options
 
 app = typer.Typer(help="List the methods and explain their options.", no_args_is_help=True)
 
@@ -37,10 +44,22 @@ def show(name: Annotated[str, typer.Argument(help="Name of a method.")], as_json
     if as_json:
         print_json({"name": name, "title": method.title, "options": schema})
         return
-    fields = method.Options.model_fields
-    rows = [(key, _allowed(schema, key), repr(field.default), field.description or "") for key, field in fields.items()]
+    rows = list(_rows(method.Options))
     print_table(("option", "allowed", "default", "meaning"), rows, title=f"{name}: {method.title}")
-    say(f"set one on the command line: vireid train {name}-demo {rows[0][0]}={fields[rows[0][0]].default}")
+    first = rows[0][2].strip("'")
+    say(f"set one on the command line: vireid train {name}-demo {rows[0][0]}={first}")
+
+
+def _rows(options: type[Options], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Name, allowed values, default and meaning of every option; those of a section under its name and a dot."""
+    from vireid.options import Options
+
+    schema = options.model_json_schema()
+    for key, field in options.model_fields.items():
+        if inspect.isclass(field.annotation) and issubclass(field.annotation, Options):
+            yield from _rows(field.annotation, f"{prefix}{key}.")
+        else:
+            yield prefix + key, _allowed(schema, key), repr(field.default), field.description or ""
 
 
 def _allowed(schema: dict[str, Any], name: str) -> str:

@@ -1,8 +1,9 @@
 """Matchers in which the query changes the gallery: every gallery part y_i is compared as scale * y_i + shift.
 
-Jiang et al., "Cross-Modality Transformer for Visible-Infrared Person Re-Identification", ECCV 2022: scale and shift come from the query, one value a channel, the same for all parts; the query itself
-stays as it is. The paper modulates the whole gallery anew for every query. But the modulation is linear in y, so the
-squared Euclidean distance of the modulated gallery is, with s = sum_i y_i^2 channel by channel,
+Jiang et al., "Cross-Modality Transformer for Visible-Infrared Person Re-Identification", ECCV 2022:
+scale and shift come from the query, one value a channel, the same for all parts; the query itself stays as it is. The
+paper modulates the whole gallery anew for every query. But the modulation is linear in y, so the squared Euclidean
+distance to the modulated gallery is, with s = sum_i y_i^2 channel by channel,
 
     sum_i |x_i - scale y_i - shift|^2 = sum_i |x_i - shift|^2 - 2 sum_i <(x_i - shift) scale, y_i> + <scale^2, s>
 
@@ -10,6 +11,7 @@ which is an inner product of one vector of the query with one of the gallery pic
 products likewise. No array of queries x gallery x parts x channels is ever made.
 """
 
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -144,7 +146,7 @@ def _flat(parts: Array) -> Array:
 
 def _balance(parts: Array) -> float:
     """Weight of the squares in a gallery vector: with channels of size one, |parts|^2 = p d and |squares|^2 = p^2 d."""
-    return float(parts.shape[1]) ** -0.5
+    return 1.0 / math.sqrt(parts.shape[1])
 
 
 def _gallery_lift(parts: Array) -> Array:

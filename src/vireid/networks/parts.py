@@ -24,7 +24,7 @@ class PartReduction(nn.Module):
         """Pooled parts (N, p, C) -> features (N, p, d), not negative."""
         reduced = self.linear(parts.flatten(1).unsqueeze(2)).squeeze(2)
         features: Tensor = self.activation(self.norm(reduced))
-        return features.unflatten(1, (self.parts, -1))
+        return features.view(len(parts), self.parts, -1)
 
 
 class PartClassifiers(nn.Module):
@@ -41,4 +41,4 @@ class PartClassifiers(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, p, d) -> logits (N, p, identities)."""
         logits: Tensor = self.linear(features.flatten(1).unsqueeze(2)).squeeze(2)
-        return logits.unflatten(1, (self.parts, -1))
+        return logits.view(len(features), self.parts, -1)

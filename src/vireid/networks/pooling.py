@@ -61,5 +61,5 @@ class StripeGeM(GeM):
         if height % self.stripes:
             means = F.adaptive_avg_pool2d(powers, (self.stripes, 1)).squeeze(3)
         else:
-            means = powers.unflatten(2, (self.stripes, -1)).mean(dim=(3, 4))
+            means = powers.reshape(*powers.shape[:2], self.stripes, -1).mean(dim=3)
         return (means + _FLOOR).pow(1.0 / self._fixed).transpose(1, 2)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -64,12 +62,11 @@ class CMT(Method):
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:  # noqa: ARG002 - no schedule in the losses
         views = {view.modality: view for view in batch.values()}
         visible, infrared = views[Modality.VISIBLE], views[Modality.INFRARED]
-        pooled = self.pool(self.network(visible.images, infrared.images))
+        features = self.reduction(self.pool(self.network(visible.images, infrared.images)))
         # Each modality on its own: rows of several processes then stand as in one, and dropout falls on the same.
-        stripes = [gather(part) for part in pooled.split([len(visible), len(infrared)])]
+        own = [gather(part) for part in features.split([len(visible), len(infrared)])]
         labels = torch.cat([gather(visible.labels), gather(infrared.labels)])
-        lit = torch.arange(len(labels), device=labels.device) >= len(stripes[0])  # infrared rows
-        own = self.reduction(torch.cat(stripes)).split([len(part) for part in stripes])
+        lit = torch.arange(len(labels), device=labels.device) >= len(own[0])  # infrared rows
         aligned = [self._align(part, modality) for part, modality in zip(own, Modality, strict=True)]
         return self._losses(aligned, labels, lit)
 
@@ -92,9 +89,11 @@ class CMT(Method):
                 detach_centres=options.mam.detach_centres,
             )
         if options.iam.modulation != "none":
+            scale, shift = self.modulation(complete)
             losses["modulation"] = options.iam.weight * modulation_loss(
                 complete,
-                *self.modulation(complete),
+                scale,
+                shift,
                 labels,
                 infrared,
                 margin=options.iam.margin,
@@ -148,10 +147,10 @@ class CMT(Method):
         self.eval()
         try:
             with torch.inference_mode():
-                sides = [self.describe(shown.image[None], shown.modality) for shown in (query, candidate)]
-                scale, shift = self.modulation(sides[0].complete)
+                asking, asked = (self.describe(shown.image[None], shown.modality) for shown in (query, candidate))
+                scale, shift = self.modulation(asking.complete)
         finally:
             self.train(was_training)
         by_part = self.options.metric == "part_cosine"
         covered = explain_by_covering(self, query, candidate) if self.options.metric == "euclidean" else None
-        return explain_by_parts(*sides, scale[0], shift[0], by_part=by_part, covered=covered)
+        return explain_by_parts(asking, asked, scale[0], shift[0], by_part=by_part, covered=covered)

@@ -74,7 +74,7 @@ def _details(details: Mapping[str, NDArray[np.float64]]) -> list[Block]:
     for name, values in details.items():
         if values.ndim == 2:
             most = max(float(np.abs(values).max()), 1e-12)
-            rows = [
+            rows: list[list[str | Bar]] = [
                 [str(row + 1), *(Bar(float(abs(value) / most), f"{value:.2f}") for value in line)]
                 for row, line in enumerate(values)
             ]
