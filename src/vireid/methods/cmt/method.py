@@ -80,7 +80,7 @@ class CMT(Method):
         made = [part.made for part in aligned if part.made is not None]
         if made and options.mam.consistency != "none":
             own = torch.cat([part.own for part in aligned])
-            losses["consistency_visible"], losses["consistency_infrared"] = centre_consistency(
+            values = centre_consistency(
                 torch.cat(made),
                 own,
                 labels,
@@ -88,6 +88,8 @@ class CMT(Method):
                 by_part=options.mam.consistency == "part",
                 detach_centres=options.mam.detach_centres,
             )
+            for name, value in zip(("consistency_visible", "consistency_infrared"), values, strict=True):
+                losses[name] = options.mam.consistency_weight * value
         if options.iam.modulation != "none":
             scale, shift = self.modulation(complete)
             losses["modulation"] = options.iam.weight * modulation_loss(

@@ -32,6 +32,7 @@ class ModalityOptions(Options):
         description="tie made features to the centres of real ones: not at all (ablation), by the norm of the whole "
         "difference, or by the sum of the parts' norms",
     )
+    consistency_weight: float = Field(1.0, ge=0.0, description="weight of both consistency losses")
     detach_centres: bool = Field(False, description="keep the gradient of the consistency losses from the centres")
     layers: int = Field(1, ge=1, description="layers of the encoder")
     heads: int = Field(8, ge=1, description="attention heads of encoder and decoder")
