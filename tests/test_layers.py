@@ -58,8 +58,9 @@ def test_methods_do_not_import_each_other() -> None:
     from vireid.methods import names
 
     for name in names():
-        path = SOURCE / "methods" / f"{name}.py"
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        folder = SOURCE / "methods"
+        files = [path for path in (folder / f"{name}.py", *folder.glob(f"{name}/**/*.py")) if path.is_file()]
+        text = "\n".join(path.read_text(encoding="utf-8") for path in files)
         others = [other for other in names() if other != name and f"vireid.methods.{other}" in text]
         assert not others, f"{name} imports {others}"
 

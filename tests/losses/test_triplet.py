@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vireid.errors import UsageError
-from vireid.losses import batch_hard_triplet, euclidean_distances, weighted_regularised_triplet
+from vireid.losses import batch_hard_triplet, euclidean_distances, margin_triplet, weighted_regularised_triplet
 
 
 def softplus(x):
@@ -150,3 +150,38 @@ def test_batch_hard_of_equal_features_is_the_margin_with_a_finite_gradient():
 def test_batch_hard_needs_two_identities():
     with pytest.raises(UsageError, match="at least two identities"):
         batch_hard_triplet(torch.randn(4, 3), torch.zeros(4, dtype=torch.int64), margin=0.35)
+
+
+DISTANCES = torch.tensor([[1.0, 4.0, 2.0, 6.0], [0.5, 0.25, 3.0, 3.5], [9.0, 9.0, 9.0, 9.0]], dtype=torch.float64)
+POSITIVE = torch.tensor([[True, True, False, False], [False, True, False, False], [False, False, False, False]])
+NEGATIVE = torch.tensor([[False, False, True, True], [True, False, True, False], [True, True, True, True]])
+
+
+@pytest.mark.parametrize(
+    ("mining", "expected"),
+    [
+        ("hard", ((1 + 4 - 2) + (1 + 0.25 - 0.5)) / 2),
+        ("mean", (0 + 0) / 2),  # 1 + 2.5 - 4 and 1 + .25 - 1.75
+    ],
+)
+def test_margin_triplet_of_a_case_worked_by_hand(mining, expected):
+    # The third anchor has no positive and does not count.
+    loss = margin_triplet(DISTANCES, POSITIVE, NEGATIVE, margin=1.0, mining=mining)
+    assert loss.item() == pytest.approx(expected)
+
+
+def test_margin_triplet_grows_with_the_mean_distance_of_positives():
+    loss = margin_triplet(DISTANCES, POSITIVE, NEGATIVE, margin=2.0, mining="mean")
+    assert loss.item() == pytest.approx(((2 + 2.5 - 4) + (2 + 0.25 - 1.75)) / 2)
+
+
+def test_margin_triplet_reaches_the_hardest_pairs_only():
+    distances = DISTANCES.clone().requires_grad_()
+    margin_triplet(distances, POSITIVE, NEGATIVE, margin=1.0).backward()
+    expected = torch.tensor([[0.0, 1.0, -1.0, 0.0], [-1.0, 1.0, 0.0, 0.0], [0.0] * 4], dtype=torch.float64) / 2
+    torch.testing.assert_close(distances.grad, expected)
+
+
+def test_margin_triplet_without_a_complete_anchor_is_refused():
+    with pytest.raises(UsageError, match="at least two identities"):
+        margin_triplet(DISTANCES[2:], POSITIVE[2:], NEGATIVE[2:], margin=0.3)

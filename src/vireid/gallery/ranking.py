@@ -32,7 +32,7 @@ def rank_entries(
     Raises:
         UsageError: the queries lack a field that the matcher scores with.
     """
-    missing = [] if matcher.exact else [name for name in matcher.fields if name not in queries.fields]
+    missing = [name for name in matcher.fields if name not in queries.fields]
     if missing:
         raise UsageError(f"matcher {matcher.name!r} scores with {', '.join(missing)}; search with whole embeddings")
     lifted = np.asarray(matcher.lift(queries, Side.QUERY))

@@ -1,12 +1,14 @@
 """Triplet losses over all samples of a batch."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from vireid.errors import UsageError
 
-__all__ = ["batch_hard_triplet", "euclidean_distances", "weighted_regularised_triplet"]
+__all__ = ["batch_hard_triplet", "euclidean_distances", "margin_triplet", "weighted_regularised_triplet"]
 
 _LARGEST_SQUARE = 88.0  # exp(88) is the last that fp32 can hold
 
@@ -55,11 +57,33 @@ def batch_hard_triplet(features: Tensor, labels: Tensor, *, margin: float) -> Te
     Raises:
         UsageError: an anchor has no negative, since the batch holds one identity only.
     """
-    distances = euclidean_distances(features)
     positive = _positives(labels)
-    farthest = distances.masked_fill(~positive, -torch.inf).amax(dim=1)
-    nearest = distances.masked_fill(positive, torch.inf).amin(dim=1)
-    return F.relu(margin + farthest - nearest).mean()
+    return margin_triplet(euclidean_distances(features), positive, ~positive, margin=margin)
+
+
+def margin_triplet(
+    distances: Tensor, positive: Tensor, negative: Tensor, *, margin: float, mining: Literal["hard", "mean"] = "hard"
+) -> Tensor:
+    """Mean over anchors of max(0, margin + d_positive - d_negative); a scalar.
+
+    distances: (A, C) of anchors to candidates. positive, negative: (A, C) bool, which candidates are which.
+    mining: `hard` takes an anchor's farthest positive and nearest negative (Hermans, Beyer and Leibe, "In Defense of
+    the Triplet Loss for Person Re-Identification", 2017), `mean` the mean distance of each kind. Anchors that
+    lack one of the two do not count.
+
+    Raises:
+        UsageError: no anchor has both a positive and a negative.
+    """
+    complete = positive.any(dim=1) & negative.any(dim=1)
+    if not bool(complete.any()):
+        raise UsageError("a triplet loss needs at least two identities in a batch; sample more identities per batch")
+    distances, positive, negative = distances[complete], positive[complete], negative[complete]
+    if mining == "hard":
+        far = distances.masked_fill(~positive, -torch.inf).amax(dim=1)
+        near = distances.masked_fill(~negative, torch.inf).amin(dim=1)
+    else:
+        far, near = ((distances * chosen).sum(dim=1) / chosen.sum(dim=1) for chosen in (positive, negative))
+    return F.relu(margin + far - near).mean()
 
 
 def _positives(labels: Tensor) -> Tensor:

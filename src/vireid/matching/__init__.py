@@ -1,6 +1,8 @@
 """Comparing embeddings: matchers, exact top-K, re-ranking. Nothing here needs torch."""
 
-from vireid.matching.base import Dot, Matcher, create_matcher
+from vireid.matching.base import Dot, Matcher
+from vireid.matching.modulated import ModulatedCosine, ModulatedEuclidean, ModulatedPartCosine, modulated_distances
+from vireid.matching.registry import create_matcher
 from vireid.matching.reranking import KReciprocal, k_reciprocal
 from vireid.matching.target_aware import TargetAware, TargetAwareMutual
 from vireid.matching.topk import best_of, top_k
@@ -9,10 +11,14 @@ __all__ = [
     "Dot",
     "KReciprocal",
     "Matcher",
+    "ModulatedCosine",
+    "ModulatedEuclidean",
+    "ModulatedPartCosine",
     "TargetAware",
     "TargetAwareMutual",
     "best_of",
     "create_matcher",
     "k_reciprocal",
+    "modulated_distances",
     "top_k",
 ]

@@ -42,11 +42,11 @@ def same_kind(value: NDArray[Any], like: Any) -> Array:
     return sys.modules["torch"].from_numpy(np.ascontiguousarray(value)).to(like.device)
 
 
-def concatenate(parts: Sequence[Array]) -> Array:
-    """Parts of one kind, joined along their first dimension."""
+def concatenate(parts: Sequence[Array], *, axis: int = 0) -> Array:
+    """Parts of one kind, joined along a dimension."""
     if is_tensor(parts[0]):
-        return sys.modules["torch"].cat(list(parts))
-    return np.concatenate(parts)
+        return sys.modules["torch"].cat(list(parts), dim=axis)
+    return np.concatenate(parts, axis=axis)
 
 
 def product(query: Array, gallery: Array) -> Array:

@@ -3,11 +3,11 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-from vireid.errors import UsageError, choose
+from vireid.errors import UsageError
 from vireid.matching.arrays import Array, concatenate, product
 from vireid.types import Embeddings, Side
 
-__all__ = ["Dot", "Matcher", "create_matcher"]
+__all__ = ["Dot", "Matcher"]
 
 
 class Matcher(ABC):
@@ -52,15 +52,3 @@ class Dot(Matcher):
 
     def score(self, query: Embeddings[Any], gallery: Embeddings[Any]) -> Array:
         return product(query.vector, gallery.vector)
-
-
-def create_matcher(name: str) -> Matcher:
-    """The matcher that a bundle names.
-
-    Raises:
-        UsageError: no matcher has that name.
-    """
-    from vireid.matching.target_aware import TargetAware, TargetAwareMutual
-
-    matchers: dict[str, type[Matcher]] = {matcher.name: matcher for matcher in (Dot, TargetAware, TargetAwareMutual)}
-    return matchers[choose(name, matchers, "matcher")]()

@@ -79,6 +79,7 @@ class Explanation:
     shares: what named parts of the model add to the score; their sum is the score. Empty where there are none.
     maps: what the method computed of the pictures before it compared them, by name: one map of the query and one of
     the candidate, (h, w) in [0, 1]. They show the pictures: where those may not be shown, neither may these.
+    details: further arrays that the method computed with, by what they are (attention, weights of channels).
     """
 
     score: float
@@ -88,6 +89,7 @@ class Explanation:
     parts: tuple[MatchedPart, ...] = ()
     shares: Mapping[str, float] = field(default_factory=dict)
     maps: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    details: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def correspondences(self, count: int) -> list[tuple[int, int, float]]:
         """The heaviest pairs of regions, each region once: (query region, candidate region, positive weight)."""

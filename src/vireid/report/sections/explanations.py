@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from vireid.data.images import read_image, resize
 from vireid.data.transforms import normalise
 from vireid.methods.explain import Explanation, Shown, deletion
-from vireid.report.blocks import Block, Drawing, Picture, Section, Text
+from vireid.report.blocks import Bar, Block, Drawing, Facts, Picture, Section, Table, Text
 from vireid.report.material import Material
 from vireid.report.sections.ranked import HIDDEN, ranked_gallery
 from vireid.types import Modality
@@ -55,7 +56,7 @@ def explained_queries(run: Material) -> list[int]:
     return [int(place) for place in rng.permutation(valid)[:_QUERIES]]
 
 
-def _explained(run: Material, query: int, answer: int) -> list[Drawing]:
+def _explained(run: Material, query: int, answer: int) -> list[Block]:
     method = run.encoder.method
     shown = _shown(run, query), _shown(run, answer)
     found = method.explain(*shown)
@@ -73,7 +74,8 @@ def _explained(run: Material, query: int, answer: int) -> list[Drawing]:
     pictures = [run.album.of(str(run.dataset.images["path"].iloc[row])) for row in (query, answer)]
     heaviest = " and ".join(_where(weights) for weights in (found.query, found.candidate))
     drawing = Drawing(_svg(found, pictures, f"Explanation. {told} Heaviest regions: {heaviest}."), told)
-    return [drawing, *_maps(run, found, verdict)] if run.album.shown else [drawing]
+    maps = _maps(run, found, verdict) if run.album.shown else []
+    return [drawing, *maps, *_details(found.details)]
 
 
 def _maps(run: Material, found: Explanation, verdict: str) -> list[Drawing]:
@@ -88,6 +90,23 @@ def _maps(run: Material, found: Explanation, verdict: str) -> list[Drawing]:
 
 def _shares(found: Explanation) -> str:
     return ", ".join(f"{share:+.3f} come from the {name}" for name, share in found.shares.items())
+
+
+def _details(details: Mapping[str, NDArray[np.float64]]) -> list[Block]:
+    """What a method adds of its own: matrices as tables, long rows by their extremes."""
+    blocks: list[Block] = []
+    extremes = {}
+    for name, values in details.items():
+        if values.ndim == 2:
+            most = max(float(np.abs(values).max()), 1e-12)
+            rows: list[list[str | Bar]] = [
+                [str(row + 1), *(Bar(float(abs(value) / most), f"{value:.2f}") for value in line)]
+                for row, line in enumerate(values)
+            ]
+            blocks.append(Table(name.capitalize(), ["", *(str(n + 1) for n in range(values.shape[1]))], rows))
+        else:
+            extremes[name] = f"{values.min():.3f} to {values.max():.3f}, mean {values.mean():.3f}"
+    return [*blocks, Facts("Further", extremes)] if extremes else blocks
 
 
 def _shown(run: Material, row: int) -> Shown:

@@ -1,0 +1,44 @@
+"""What stands between pooled parts of a picture and their identity classifiers: one of each for every part."""
+
+from torch import Tensor, nn
+
+__all__ = ["PartClassifiers", "PartReduction"]
+
+_CLASSIFIER_STD = 1e-3
+
+
+class PartReduction(nn.Module):
+    """For every part its own linear map to fewer channels, BatchNorm and ReLU.
+
+    Sun et al., "Beyond Part Models: Person Retrieval with Refined Part Pooling", ECCV 2018.
+    """
+
+    def __init__(self, parts: int, channels: int, reduced: int) -> None:
+        super().__init__()
+        self.parts = parts
+        self.linear = nn.Conv1d(parts * channels, parts * reduced, 1, groups=parts, bias=False)  # the norm has one
+        self.norm = nn.BatchNorm1d(parts * reduced)
+        self.activation = nn.ReLU()
+
+    def forward(self, parts: Tensor) -> Tensor:
+        """Pooled parts (N, p, C) -> features (N, p, d), not negative."""
+        reduced = self.linear(parts.flatten(1).unsqueeze(2)).squeeze(2)
+        features: Tensor = self.activation(self.norm(reduced))
+        return features.view(len(parts), self.parts, -1)
+
+
+class PartClassifiers(nn.Module):
+    """For every part its own linear classifier over the training identities."""
+
+    def __init__(self, parts: int, channels: int, identities: int) -> None:
+        super().__init__()
+        self.parts = parts
+        self.linear = nn.Conv1d(parts * channels, parts * identities, 1, groups=parts)
+        nn.init.normal_(self.linear.weight, std=_CLASSIFIER_STD)
+        if self.linear.bias is not None:
+            nn.init.zeros_(self.linear.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (N, p, d) -> logits (N, p, identities)."""
+        logits: Tensor = self.linear(features.flatten(1).unsqueeze(2)).squeeze(2)
+        return logits.view(len(features), self.parts, -1)
