@@ -8,9 +8,6 @@ from pydantic import BaseModel
 
 from vireid.cli.output import Json, print_json, print_table, say
 
-if TYPE_CHECKING:
-    from vireid.options import Options
-
 app = typer.Typer(help="List the methods and explain their options.", no_args_is_help=True)
 
 
