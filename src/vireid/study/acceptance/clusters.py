@@ -16,12 +16,15 @@ from vireid.types import Modality, Track, untracked
 if TYPE_CHECKING:
     from vireid.training.recipe import Recipe
 
-__all__ = ["clusters", "rows_needed", "start_retrieval", "start_vectors"]
+__all__ = ["clusters", "neighbours", "rows_needed", "start_retrieval", "start_vectors"]
 
 IntArray = NDArray[np.int64]
 
-K1, K2, MIN_SAMPLES = 30, 6, 4
-TOLD_RADII = (0.3, 0.4, 0.5, 0.6)
+K2, MIN_SAMPLES, RADIUS = 6, 4, 0.6
+NEIGHBOURS = 30
+"""What the field takes on SYSU-MM01, whose training identities have so many pictures on average:"""
+USUAL_PICTURES = {Modality.VISIBLE: 22_258 / 395, Modality.INFRARED: 11_909 / 395}
+OTHER_RADII = (0.4, 0.5)
 WIDEST = 0.75
 CLUSTERS_WANTED = (1.5, 3.0)
 PURITY_WANTED = (80.0, 90.0)
@@ -31,9 +34,9 @@ INSIDE_WANTED = 40.0
 def clusters(dataset: Dataset, vectors: Vectors) -> list[Finding]:
     """How DBSCAN parts the training pictures; vectors: of all of them, by the untrained start.
 
-    k-reciprocal Jaccard distances with 30 neighbours, as methods of the field begin. Their radius of 0.6 belongs to
-    other features and numbers of pictures, so it is chosen without labels here, and what others give is told. Judged
-    for visible pictures; infrared ones are for information.
+    k-reciprocal Jaccard distances and a radius of 0.6, as methods of the field begin; their 30 neighbours are taken in
+    proportion to the pictures that an identity has here and in SYSU-MM01. What smaller radii give is told, among them
+    one that is chosen without labels. Judged for visible pictures; infrared ones are for information.
     """
     images = dataset.images
     trained = dataset.training_rows()
@@ -43,20 +46,28 @@ def clusters(dataset: Dataset, vectors: Vectors) -> list[Finding]:
         identity = images["identity"].to_numpy()[rows]
         judged = modality is Modality.VISIBLE
         bands = (CLUSTERS_WANTED, PURITY_WANTED) if judged else ((None, None), (None, None))
-        graph = jaccard_graph(vectors.of(rows), k1=K1, k2=K2, eps=WIDEST)
-        choice = choose_eps(graph, min_samples=MIN_SAMPLES)
-        told = f"radius {choice.eps}, chosen without labels, leaves {100 * (choice.labels < 0).mean():.0f} % in none"
-        others = [dbscan(graph, eps=eps, min_samples=MIN_SAMPLES) for eps in TOLD_RADII]
+        k1 = neighbours(len(rows) / len(np.unique(identity)), modality)
+        graph = jaccard_graph(vectors.of(rows), k1=k1, k2=K2, eps=WIDEST)
+        labels = dbscan(graph, eps=RADIUS, min_samples=MIN_SAMPLES)
+        chosen = choose_eps(graph, min_samples=MIN_SAMPLES)
+        others = {eps: dbscan(graph, eps=eps, min_samples=MIN_SAMPLES) for eps in OTHER_RADII}
+        others[chosen.eps] = chosen.labels
+        told = f"{k1} neighbours, radius {RADIUS}; {100 * (labels < 0).mean():.0f} % in none"
         for name, measure, digits, unit, (low, high) in (
             (f"{modality} clusters per training identity", _per_person, 2, "", bands[0]),
             (f"purity of {modality} clusters", _percent_pure, 0, "%", bands[1]),
         ):
-            given = ", ".join(f"{measure(each, identity):.{digits}f}" for each in others)
-            note = f"{told}; {', '.join(map(str, TOLD_RADII))} give {given}"
+            given = ", ".join(f"{eps}: {measure(each, identity):.{digits}f}" for eps, each in sorted(others.items()))
+            note = f"{told}; other radii: {given} ({chosen.eps} chosen without labels)"
             findings.append(
-                Finding(name=name, value=measure(choice.labels, identity), unit=unit, low=low, high=high, note=note)
+                Finding(name=name, value=measure(labels, identity), unit=unit, low=low, high=high, note=note)
             )
     return findings
+
+
+def neighbours(pictures: float, modality: Modality) -> int:
+    """Neighbours for sets whose identities have so many pictures of a modality: 30 where they have SYSU-MM01's."""
+    return max(2, round(NEIGHBOURS * pictures / USUAL_PICTURES[modality]))
 
 
 def start_retrieval(dataset: Dataset, vectors: Vectors) -> list[Finding]:
