@@ -298,8 +298,8 @@ def test_of_parts_the_middles_of_attention_are_joined() -> None:
     query, candidate = np.zeros((4, 2)), np.zeros((4, 2))
     query[1, 0], query[1, 1], candidate[3, 1] = 0.75, 0.25, 1.0
     parts = (
-        MatchedPart(weight=0.4, query=query, candidate=candidate),
-        MatchedPart(weight=-0.1, query=candidate, candidate=query),
+        MatchedPart(name="part 1", weight=0.4, query=query, candidate=candidate),
+        MatchedPart(name="part 2", weight=-0.1, query=candidate, candidate=query),
     )
     together = np.ones((2, 2))  # not drawn
     found = Explanation(score=0.3, query=np.ones((2, 1)), candidate=np.ones((2, 1)), together=together, parts=parts)
@@ -322,19 +322,20 @@ def test_weights_are_drawn_where_they_belong() -> None:
     assert "&#34;alt&#34;" in svg
 
 
-def test_shares_are_told_and_maps_are_drawn_where_pictures_may_be_shown(
+def test_parts_are_told_and_maps_are_drawn_where_pictures_may_be_shown(
     material: Material, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generic = AGW.explain
+    parts = (MatchedPart(name="full body", weight=0.25), MatchedPart(name="upper body", weight=-0.125))
     drawn = {"phase congruency": (np.eye(4), np.zeros((4, 4)))}
 
     def explain(method: AGW, query: Shown, candidate: Shown) -> Explanation:
         found = generic(method, query, candidate)
-        return replace(found, shares={"full body": 0.25, "upper body": -0.125}, maps=drawn)
+        return replace(found, parts=parts, maps=drawn)
 
     monkeypatch.setattr(AGW, "explain", explain)
     first, second, *_ = explanations(material).drawings
-    assert "+0.250 come from the full body, -0.125 come from the upper body" in first.caption
+    assert "+0.250 come from full body, -0.125 come from upper body" in first.caption
     assert second.caption.startswith("Phase congruency of the same two pictures, query and answer (")
     assert str(second.svg).count("data:image/png") == 2
     hidden = explanations(replace(material, album=Album(shown=False))).drawings

@@ -58,13 +58,15 @@ class Shown:
 class MatchedPart:
     """A part that a method compares on its own. Maps (rows, columns) are the method's own feature maps.
 
-    weight: its share of the score. query, candidate: attention, where the part was read in either picture, of sum one.
-    query_region, candidate_region: weights of the positions that the part was mined from, None where it is not mined.
+    weight: what it adds to the score. query, candidate: attention, where the part was read in either picture, of sum
+    one; None where the method does not attend. query_region, candidate_region: weights of the positions that the part
+    was mined from, None where it is not mined.
     """
 
+    name: str
     weight: float
-    query: FloatArray
-    candidate: FloatArray
+    query: FloatArray | None = None
+    candidate: FloatArray | None = None
     query_region: FloatArray | None = None
     candidate_region: FloatArray | None = None
 
@@ -75,8 +77,7 @@ class Explanation:
 
     query, candidate: (R, C) weight of each region, in units of the score; positive speaks for a match.
     together: (R*C, R*C) weight of a query region (row) and a candidate region (column) with each other.
-    parts: what was compared part by part, where the method has parts.
-    shares: what named parts of the model add to the score; their sum is the score. Empty where there are none.
+    parts: what was compared part by part, where the method has parts; their weights add up to the score.
     maps: what the method computed of the pictures before it compared them, by name: one map of the query and one of
     the candidate, (h, w) in [0, 1]. They show the pictures: where those may not be shown, neither may these.
     details: further arrays that the method computed with, by what they are (attention, weights of channels).
@@ -87,7 +88,6 @@ class Explanation:
     candidate: FloatArray
     together: FloatArray
     parts: tuple[MatchedPart, ...] = ()
-    shares: Mapping[str, float] = field(default_factory=dict)
     maps: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     details: Mapping[str, FloatArray] = field(default_factory=dict)
 

@@ -270,15 +270,15 @@ def test_neck_or_pooled_features_are_compared() -> None:
         torch.testing.assert_close(embedded(method, pictures()), unit(method.mixed_head.neck(feature)))
 
 
-def test_the_explanation_holds_the_crops_shares_and_the_phase_congruency_of_both_pictures() -> None:
+def test_the_explanation_holds_the_parts_and_the_phase_congruency_of_both_pictures() -> None:
     method = build().train()
     query, candidate = (Shown(image=pictures(1, n)[0], modality=m) for n, m in enumerate(Modality))
     found = method.explain(query, candidate)
     assert method.training
-    assert list(found.shares) == ["full body", "upper body"]
-    assert sum(found.shares.values()) == pytest.approx(found.score, abs=1e-5)
+    assert [part.name for part in found.parts] == ["full body", "upper body"]
+    assert sum(part.weight for part in found.parts) == pytest.approx(found.score, abs=1e-5)
     vectors = [embedded(method.eval(), shown.image[None], shown.modality)[0] for shown in (query, candidate)]
-    assert found.shares["full body"] == pytest.approx(float(vectors[0][:256] @ vectors[1][:256]), abs=1e-5)
+    assert found.parts[0].weight == pytest.approx(float(vectors[0][:256] @ vectors[1][:256]), abs=1e-5)
     one, other = found.maps["phase congruency"]
     assert one.shape == other.shape == SIZE
     assert method.full.congruency is not None
@@ -288,7 +288,7 @@ def test_the_explanation_holds_the_crops_shares_and_the_phase_congruency_of_both
 def test_an_explanation_names_nothing_that_is_not_there() -> None:
     query, candidate = (Shown(image=pictures(1, n)[0], modality=m) for n, m in enumerate(Modality))
     found = build(**OFF).explain(query, candidate)
-    assert (found.shares, found.maps) == ({}, {})
+    assert (found.parts, found.maps) == ((), {})
 
 
 # Options and recipes

@@ -1,6 +1,5 @@
 """The method: losses over two crops and their joint descriptors, one vector for search, what each crop contributes."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -12,7 +11,7 @@ from vireid.methods.aminet.branch import Branch
 from vireid.methods.aminet.descriptors import ByModality, cross_descriptors, intra_descriptors, refuse_unpaired
 from vireid.methods.aminet.options import AMINetOptions
 from vireid.methods.base import Method, ParameterGroup, unit
-from vireid.methods.explain import Explanation, Shown, embed_shown, explain_by_covering
+from vireid.methods.explain import Explanation, MatchedPart, Shown, embed_shown, explain_by_covering
 from vireid.networks.necks import IdentityHead
 from vireid.networks.weights import LoadReport
 from vireid.types import Batch, Clock, DataInfo, Embeddings, Modality, ViewRequest
@@ -117,7 +116,7 @@ class AMINet(Method):
         if self.full.congruency is not None:
             seen = [self.full.congruency(shown.image[None])[0, 0] for shown in (query, candidate)]
             maps["phase congruency"] = seen[0].double().cpu().numpy(), seen[1].double().cpu().numpy()
-        return replace(found, shares=self._shares(query, candidate), maps=maps)
+        return replace(found, parts=self._parts(query, candidate), maps=maps)
 
     def _supervise(self, name: str, head: IdentityHead, pooled: ByModality, labels: ByModality) -> dict[str, Tensor]:
         """Cross-entropy after the neck; batch-hard triplet on what comes before it, over both modalities."""
@@ -141,10 +140,11 @@ class AMINet(Method):
     def _top(self, images: Tensor) -> Tensor:
         return images[:, :, : self.upper_rows]
 
-    def _shares(self, query: Shown, candidate: Shown) -> Mapping[str, float]:
+    def _parts(self, query: Shown, candidate: Shown) -> tuple[MatchedPart, ...]:
         """The score is a sum over channels: those of the full body, and those of the upper body."""
         if not self.options.upper_body.enabled:
-            return {}
+            return ()
         one, other = (embed_shown(self, shown).vector[0].double() for shown in (query, candidate))
         product, channels = one * other, self.full.channels
-        return {"full body": float(product[:channels].sum()), "upper body": float(product[channels:].sum())}
+        halves = {"full body": product[:channels], "upper body": product[channels:]}
+        return tuple(MatchedPart(name=name, weight=float(half.sum())) for name, half in halves.items())

@@ -59,6 +59,7 @@ def explain_parts(query: Side, candidate: Side, *, retrieval: str) -> Explanatio
         together=together,
         parts=tuple(
             MatchedPart(
+                name=f"part {part + 1}",
                 weight=float(weights[part]),
                 query=_picture(attention[0][part], query.shape),
                 candidate=_picture(attention[1][part], candidate.shape),

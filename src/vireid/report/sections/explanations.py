@@ -68,9 +68,7 @@ def _explained(run: Material, query: int, answer: int) -> list[Block]:
         "random order and order of weight."
     )
     if found.parts:
-        told += f" Shares of the {len(found.parts)} parts: {', '.join(f'{part.weight:.3f}' for part in found.parts)}."
-    if found.shares:
-        told += f" Of the score, {_shares(found)}."
+        told += f" Of the score, {', '.join(f'{part.weight:+.3f} come from {part.name}' for part in found.parts)}."
     pictures = [run.album.of(str(run.dataset.images["path"].iloc[row])) for row in (query, answer)]
     heaviest = " and ".join(_where(weights) for weights in (found.query, found.candidate))
     drawing = Drawing(_svg(found, pictures, f"Explanation. {told} Heaviest regions: {heaviest}."), told)
@@ -86,10 +84,6 @@ def _maps(run: Material, found: Explanation, verdict: str) -> list[Drawing]:
         pair = zip((run.album.of_map(values) for values in maps), _OFFSETS, strict=True)
         drawings.append(Drawing(_pair([part for one, offset in pair for part in _picture(one, offset)], told), told))
     return drawings
-
-
-def _shares(found: Explanation) -> str:
-    return ", ".join(f"{share:+.3f} come from the {name}" for name, share in found.shares.items())
 
 
 def _details(details: Mapping[str, NDArray[np.float64]]) -> list[Block]:
@@ -142,8 +136,13 @@ def _pair(parts: list[str], alt: str) -> Markup:
 
 def _lines(found: Explanation) -> list[tuple[Point, Point, float]]:
     """Ends in either drawn picture and positive weights: of the parts, or else of regions that count together."""
-    if found.parts:
-        return [(_middle(part.query), _middle(part.candidate), part.weight) for part in found.parts if part.weight > 0]
+    attended = [
+        (_middle(part.query), _middle(part.candidate), part.weight)
+        for part in found.parts
+        if part.query is not None and part.candidate is not None and part.weight > 0
+    ]
+    if attended:
+        return attended
     return [
         (_centre(one, found.query), _centre(other, found.candidate), weight)
         for one, other, weight in found.correspondences(_LINES)
