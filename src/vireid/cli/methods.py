@@ -1,12 +1,16 @@
 """`vireid methods`: what there is to train, and what its options mean."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import BaseModel
 
 from vireid.cli.output import Json, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 app = typer.Typer(help="List the methods and explain their options.", no_args_is_help=True)
 
@@ -49,9 +53,11 @@ def _rows(
     model: type[BaseModel], schema: dict[str, Any], models: dict[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, str, str, str]]:
     """One row for each option, those of a nested section below it."""
+    from vireid.options import Options
+
     for key, field in model.model_fields.items():
         inner, entry = field.annotation, schema["properties"][key]
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        if isinstance(inner, type) and issubclass(inner, Options):
             yield f"{prefix}{key}", "", "", field.description or ""
             yield from _rows(inner, models[inner.__name__], models, f"{prefix}{key}.")
         else:

@@ -17,12 +17,14 @@ from vireid.errors import GalleryError
 from vireid.files import new_file
 from vireid.gallery.filters import matching_rows, written
 from vireid.gallery.store import KEY, REQUIRED, Entries, Filters, Found, concatenate_entries
-from vireid.matching import top_k
+from vireid.matching import best_of
+from vireid.matching.arrays import product
 
 __all__ = ["ExactStore"]
 
 _ATTEMPTS = 5  # a reader that meets a compaction lists the files again
-_MARGIN = 32  # candidates beyond K, among which rounding may have chosen wrongly
+_ROUNDING = 1e-5  # by how much, relative to the vectors' lengths, a score of a large product may be wrong
+_BLOCK = 1 << 24  # scores held at once
 _TABLE, _LIFT, _ARRAY = "table", "lift", "array."
 
 
@@ -164,19 +166,26 @@ def _best(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Rows (Q, k) and scores of the k best, where at least k are valid; equal vectors tie, ties in row order.
 
-    The last bits of a large product depend on its shape. The first rows are therefore summed once more in double, so
-    that a pair has one score in every search.
+    The last bits of a large product depend on its shape, even for equal vectors. All rows that may be among the k best
+    are therefore summed once more in double, so that a pair has one score in every search.
     """
     found = np.zeros((len(queries), k), dtype=np.int64)
     scores = np.zeros((len(queries), k), dtype=np.float32)
     if not k:
         return found, scores
-    candidates, _ = top_k(queries, lift, k + _MARGIN, invalid=invalid)
-    for place, rows in enumerate(np.sort(candidates, axis=1)):
-        valid = rows[rows >= 0]
-        exact = (lift[valid].astype(np.float64) @ queries[place].astype(np.float64)).astype(np.float32)
-        order = np.argsort(-exact, kind="stable")[:k]
-        found[place], scores[place] = valid[order], exact[order]
+    step = max(1, _BLOCK // len(lift))
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
+        near = product(queries[part], lift)
+        if invalid is not None:
+            near[invalid[part]] = -np.inf
+        best, values = best_of(near, k)
+        lengths = np.linalg.norm(queries[part], axis=1) * np.linalg.norm(lift[best], axis=2).max(axis=1)
+        for place, lowest in enumerate(values[:, -1] - _ROUNDING * lengths):
+            rows = np.flatnonzero(near[place] >= lowest)
+            exact = (lift[rows].astype(np.float64) @ queries[start + place].astype(np.float64)).astype(np.float32)
+            order = np.argsort(-exact, kind="stable")[:k]
+            found[start + place], scores[start + place] = rows[order], exact[order]
     return found, scores
 
 
