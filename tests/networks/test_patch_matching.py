@@ -15,7 +15,7 @@ def logits(pairs=2, patches=6, seed=0):
 
 @pytest.mark.parametrize("k", [6, 7])
 def test_all_partners_give_an_even_score(k):
-    scores, chosen = patch_scores(logits(), k=k, penalty=0.2)
+    scores, chosen, _ = patch_scores(logits(), k=k, penalty=0.2)
     assert chosen.all()
     torch.testing.assert_close(scores, torch.full((2, 6), 1 / 6, dtype=torch.float64))
 
@@ -31,13 +31,15 @@ def test_one_partner_is_the_mutual_nearest_neighbour():
 
 
 def test_hand_case():
-    scores, chosen = patch_scores(torch.tensor([[[4.0, 3.0, 0.0], [5.0, 0.0, 0.0], [0.0, 0.0, 1.0]]]), k=1, penalty=0.2)
+    scores, chosen, _ = patch_scores(
+        torch.tensor([[[4.0, 3.0, 0.0], [5.0, 0.0, 0.0], [0.0, 0.0, 1.0]]]), k=1, penalty=0.2
+    )
     assert chosen.nonzero().tolist() == [[0, 1, 0], [0, 2, 2]]
     torch.testing.assert_close(scores, torch.tensor([[0.144280, 0.986703, 0.576117]]), atol=1e-6, rtol=0)
 
 
 def test_a_diagonal_is_its_own_partner():
-    scores, chosen = patch_scores(8 * torch.eye(4)[None], k=1, penalty=0.2)
+    scores, chosen, _ = patch_scores(8 * torch.eye(4)[None], k=1, penalty=0.2)
     assert torch.equal(chosen[0], torch.eye(4, dtype=torch.bool))
     torch.testing.assert_close(scores, torch.full((1, 4), 0.9989946))
 
@@ -49,17 +51,17 @@ def test_mutual_means_mutual(k):
     assert torch.equal(found, chosen_pairs(values.mT, k).mT)
     assert (found.sum(2) <= k).all()
     assert (found.flatten(1).sum(1) <= 6 * k).all()
-    scores, _ = patch_scores(values, k=k, penalty=1.0)
+    scores, *_ = patch_scores(values, k=k, penalty=1.0)
     lonely = found.sum(2) == 0
     assert torch.equal(scores[lonely], values.softmax(2).amax(2)[lonely])
-    without, _ = patch_scores(values, k=k, penalty=1.0, completion=False)
+    without, *_ = patch_scores(values, k=k, penalty=1.0, completion=False)
     assert (without[lonely] == 0).all()
     assert torch.equal(without[~lonely], scores[~lonely])
 
 
 def test_without_mutuality_a_row_takes_its_own_greatest():
     values = logits()
-    scores, chosen = patch_scores(values, k=2, penalty=0.2, mutual=False)
+    scores, chosen, _ = patch_scores(values, k=2, penalty=0.2, mutual=False)
     assert (chosen.sum(2) == 2).all()
     torch.testing.assert_close(scores, values.softmax(2).topk(2, dim=2).values.mean(2))
 
@@ -78,7 +80,7 @@ def test_one_matrix_serves_both_directions():
 
 def test_permuting_partners_changes_nothing_and_permuting_rows_permutes():
     values, order = logits(), torch.tensor([4, 2, 0, 5, 1, 3])
-    scores, _ = patch_scores(values, k=2, penalty=0.2)
+    scores, *_ = patch_scores(values, k=2, penalty=0.2)
     torch.testing.assert_close(patch_scores(values[:, :, order], k=2, penalty=0.2)[0], scores)
     torch.testing.assert_close(patch_scores(values[:, order], k=2, penalty=0.2)[0], scores[:, order])
 
@@ -94,7 +96,7 @@ def test_gradient_flows_through_affinities():
 
 
 def test_half_precision_is_scored_in_fp32():
-    scores, _ = patch_scores(logits().bfloat16(), k=1, penalty=0.2)
+    scores, *_ = patch_scores(logits().bfloat16(), k=1, penalty=0.2)
     assert scores.dtype == torch.float32
 
 

@@ -67,7 +67,7 @@ class CrossReadingBlock(nn.Module):
     def forward(self, tokens: Tensor, asked: Tensor, offered: Tensor) -> Tensor:
         """Tokens (M, T, C), their queries and the partner's keys and values -> tokens that have read (M, T, C)."""
         key, value = offered.chunk(2, dim=-1)
-        read = F.scaled_dot_product_attention(*(self._split(part) for part in (asked, key, value)))
+        read = F.scaled_dot_product_attention(self._split(asked), self._split(key), self._split(value))
         read = self.out(read.transpose(1, 2).flatten(2))
         tokens = tokens + self._dropped(read)
         return tokens + self._dropped(self.narrow(self._dropped(F.gelu(self.widen(self.norm_between(tokens))))))

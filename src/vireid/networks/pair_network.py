@@ -34,12 +34,17 @@ class PatchScoring(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """What was seen in M pairs. logits, cosines: (M,) fp32. scores: (M, T) and chosen: (M, T, T), None without them."""
+    """What was seen in M pairs. logits, cosines: (M,) fp32.
+
+    scores: (M, T) of visible patches; chosen: (M, T, T) bool and affinity: (M, T, T) of visible with infrared patches.
+    None where patches are not scored.
+    """
 
     logits: Tensor
     cosines: Tensor
     scores: Tensor | None = None
     chosen: Tensor | None = None
+    affinity: Tensor | None = None
 
 
 class PairNetwork(nn.Module):
@@ -75,17 +80,21 @@ class PairNetwork(nn.Module):
             return Looked(self.line(cosines), cosines)
         rows, columns = (self.norm(side) for side in sides)
         with torch.autocast(rows.device.type, enabled=False):
-            affinity = _exact(rows) @ _exact(columns).mT / math.sqrt(rows.shape[2])
-            scores, chosen = patch_scores(
-                affinity,
+            products = _exact(rows) @ _exact(columns).mT / math.sqrt(rows.shape[2])
+            scores, chosen, affinity = patch_scores(
+                products,
                 k=self.scoring.k,
                 penalty=self.scoring.penalty,
                 mutual=self.scoring.mutual,
                 completion=self.scoring.completion,
             )
-            if self.scoring.perceptron:
-                return Looked(self.aggregation(scores), cosines, scores, chosen)
-            return Looked(self.line(scores.mean(dim=1)), cosines, scores, chosen)
+            return Looked(self.aggregate(scores), cosines, scores, chosen, affinity)
+
+    def aggregate(self, scores: Tensor) -> Tensor:
+        """Scores (M, T) of visible patches -> logits (M,)."""
+        perceptron = self.scoring is not None and self.scoring.perceptron
+        logits: Tensor = self.aggregation(scores) if perceptron else self.line(scores.mean(dim=1))
+        return logits
 
     def all_pairs(self, visible: Tensor, infrared: Tensor, *, chunk: int) -> tuple[Tensor, Tensor]:
         """Tokens (V, T, C) and (I, T, C) -> logits and cosines (V, I) of all pairs, `chunk` of them at a time.

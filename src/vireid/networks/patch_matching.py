@@ -34,7 +34,7 @@ def chosen_pairs(logits: Tensor, k: int, *, mutual: bool = True) -> Tensor:
 
 def patch_scores(
     logits: Tensor, *, k: int, penalty: float, mutual: bool = True, completion: bool = True
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """How surely each patch is matched, from logits (M, N, N) of the patches of M pairs of pictures.
 
     With S the softmax of each row, a patch's score is the mean of S over its mutual partners; one that has none takes
@@ -42,7 +42,7 @@ def patch_scores(
     through the choice.
 
     Returns:
-        scores (M, N) in fp32 or finer, and the pairs (M, N, N) bool that were mutual.
+        scores (M, N) in fp32 or finer, the pairs (M, N, N) bool that were mutual, and S (M, N, N).
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     affinity = logits.softmax(dim=-1)
@@ -50,7 +50,7 @@ def patch_scores(
     count = chosen.sum(dim=-1)
     means = (affinity * chosen).sum(dim=-1) / count.clamp(min=1)
     lonely = penalty * affinity.amax(dim=-1) if completion else torch.zeros_like(means)
-    return torch.where(count > 0, means, lonely), chosen
+    return torch.where(count > 0, means, lonely), chosen, affinity
 
 
 class ConfidenceAggregation(nn.Module):
