@@ -72,7 +72,7 @@ def new_header(bundle: Bundle) -> Header:
         method=bundle.method_name,
         bundle=str(bundle.path.absolute()),
         digest=bundle.digest,
-        matcher=bundle.header.matcher,
+        matcher=bundle.matcher().name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         vireid=__version__,
     )
