@@ -119,7 +119,8 @@ def test_embeddings_are_unit_vectors_and_do_not_depend_on_their_neighbours(name:
     assert len(whole) == 5
     torch.testing.assert_close(whole.vector.norm(dim=1), torch.ones(5))
     for field, value in whole.arrays().items():
-        torch.testing.assert_close(single.arrays()[field], value[2:3], atol=1e-4, rtol=1e-4, msg=field)
+        rounding = 2e-3 if value.dtype == torch.float16 else 1e-4
+        torch.testing.assert_close(single.arrays()[field], value[2:3], atol=1e-4, rtol=rounding, msg=field)
 
 
 @every_method

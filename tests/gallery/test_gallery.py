@@ -411,8 +411,7 @@ def test_an_inexact_matcher_is_rescored_with_its_fields(
 ) -> None:
     paths = make_pictures(tmp_path / "crops", 60)
     query = make_pictures(tmp_path / "query", 1, seed=5)[0]
-    monkeypatch.setattr(Bundle, "matcher", lambda self: Reversed())
-    monkeypatch.setattr("vireid.gallery.gallery.create_matcher", lambda name: Reversed())
+    monkeypatch.setattr(Bundle, "matcher", lambda self, **options: Reversed())  # a name that only the method knows
     Gallery.build(tmp_path / "g", bundle, tmp_path / "crops", modality="visible", encoder=encoder)
     gallery = Gallery.open(tmp_path / "g")
     result = gallery.search(query, modality="infrared", top=5, encoder=encoder)

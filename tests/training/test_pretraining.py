@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from vireid.errors import UsageError
 from vireid.networks.two_stream import TwoStreamResNet
+from vireid.networks.vit import ViT
 from vireid.networks.weights import load_start, save_start, start_metadata
 from vireid.training import pretraining
 from vireid.training.pretraining import pretrain
@@ -196,3 +197,13 @@ def test_a_second_process_waits_and_says_so(cache: Path) -> None:
     other.join()
     assert len(told) == 1
     assert "another process makes these start weights" in told[0]
+
+
+def test_a_vit_learns_a_start_that_fits_other_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIREID_CACHE", str(tmp_path / "cache"))
+    start = small(architecture="vit_nano_patch12")
+    assert start_metadata(start)["architecture"] == "vit_nano_patch12"
+    report = load_start(ViT("vit_nano_patch12", image_size=(64, 32), stride=8), str(start))
+    assert report.fresh == ()
+    with pytest.raises(UsageError, match=r"separate_stages=0 and non_local=false"):
+        small("non_local=true", architecture="vit_nano_patch12")

@@ -12,7 +12,7 @@ def pretrain(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the recipe agw-pretrain.")
     ] = None,
-    architecture: Annotated[str, typer.Option(help="Any timm ResNet.")] = "resnet10t_half",
+    architecture: Annotated[str, typer.Option(help="Any timm ResNet, or ViT with a class token.")] = "resnet10t_half",
     out: Annotated[Path | None, typer.Option(help="File to write (default: one in the user's cache).")] = None,
     identities: Annotated[int, typer.Option(min=8, help="Rendered people to learn from.")] = 4000,
     images: Annotated[int, typer.Option(min=2, help="Pictures of each.")] = 4,

@@ -31,7 +31,7 @@ from vireid.gallery.ranking import mode_of, rank_entries
 from vireid.gallery.results import IndexReport, SearchResult
 from vireid.gallery.sources import list_images
 from vireid.gallery.store import Filters, GalleryStore
-from vireid.matching import create_matcher
+from vireid.matching import Matcher, create_matcher, is_registered
 from vireid.methods.bundle import Bundle
 from vireid.types import Embeddings, Modality, Track, untracked
 
@@ -64,7 +64,7 @@ class Gallery:
         self._bundle = bundle
         self._device = device
         self._encoder: Encoder | None = None
-        self._matcher = create_matcher(header.matcher)
+        self._scoring = create_matcher(header.matcher) if is_registered(header.matcher) else None
 
     @classmethod
     def build(
@@ -261,12 +261,22 @@ class Gallery:
         )
         return {**filters, "modality": [str(side.other)]}, note
 
+    @property
+    def _matcher(self) -> Matcher:
+        """Of the name in the header, or the model's own, which needs the model."""
+        if self._scoring is None:
+            self._scoring = self._own_bundle().matcher(device=self._device)
+        return self._scoring
+
     def _own_encoder(self) -> Encoder:
         if self._encoder is None:
-            if self._bundle is None:
-                self._bundle = _bundle_of(self.path, self.header)
-            self._encoder = _open_encoder(self._bundle, self._device)
+            self._encoder = _open_encoder(self._own_bundle(), self._device)
         return self._encoder
+
+    def _own_bundle(self) -> Bundle:
+        if self._bundle is None:
+            self._bundle = _bundle_of(self.path, self.header)
+        return self._bundle
 
 
 def _bundle_of(path: Path, header: Header) -> Bundle:

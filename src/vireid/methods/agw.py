@@ -7,15 +7,15 @@ Augmented Joint Learning for Visible-Infrared Recognition", ICCV 2021.
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from vireid.errors import UsageError
 from vireid.losses import gather, identity_loss, weighted_regularised_triplet
 from vireid.methods.base import Method, ParameterGroup, unit
+from vireid.networks.backbones import backbone
 from vireid.networks.necks import IdentityHead
-from vireid.networks.pooling import GeM
-from vireid.networks.two_stream import TwoStreamResNet
+from vireid.networks.vit import is_vit
 from vireid.networks.weights import LoadReport, load_start
 from vireid.options import Options
 from vireid.types import Batch, Clock, DataInfo, Embeddings, Modality, ViewRequest
@@ -26,9 +26,14 @@ __all__ = ["AGW", "AGWOptions"]
 class AGWOptions(Options):
     """Options of `agw`; the defaults are the AGW paper's."""
 
-    architecture: str = Field("resnet50.tv_in1k", description="any timm ResNet, with the tag of its ImageNet weights")
-    separate_stages: int = Field(1, ge=0, le=5, description="stages that each modality has of its own (1: the stem)")
-    non_local: bool = Field(True, description="non-local attention in layer2 and layer3")
+    architecture: str = Field(
+        "resnet50.tv_in1k",
+        description="any timm ResNet, or ViT with a class token, with the tag of its ImageNet weights",
+    )
+    separate_stages: int = Field(
+        1, ge=0, le=5, description="stages that each modality has of its own (1: the stem); 0 for a ViT"
+    )
+    non_local: bool = Field(True, description="non-local attention in layer2 and layer3; false for a ViT")
     triplet: Literal["weighted", "squared"] = Field(
         "weighted", description="weighted-regularised triplet (AGW), or its squared-difference form (CAJ)"
     )
@@ -41,9 +46,17 @@ class AGWOptions(Options):
         "neck", description="feature that is compared: after or before the neck"
     )
 
+    @model_validator(mode="after")
+    def _consistent(self) -> "AGWOptions":
+        if is_vit(self.architecture) and (self.separate_stages or self.non_local):
+            raise ValueError(
+                f"{self.architecture} has no stages and attends anyway; set separate_stages=0 and non_local=false"
+            )
+        return self
+
 
 class AGW(Method):
-    """Two-stream ResNet, GeM pooling, BNNeck; identity loss after the neck, triplet before it."""
+    """Two-stream ResNet with GeM pooling, or a ViT's class token; identity loss after the neck, triplet before it."""
 
     name = "agw"
     title = "AGW baseline (and CAJ through its options)"
@@ -55,10 +68,12 @@ class AGW(Method):
         super().__init__(options, data)
         if data.identities is None:
             raise UsageError("agw is trained with labels: DataInfo.identities must be a number")
-        self.network = TwoStreamResNet(
-            options.architecture, separate_stages=options.separate_stages, non_local=options.non_local
+        self.network, self.pool = backbone(
+            options.architecture,
+            image_size=data.image_size,
+            separate_stages=options.separate_stages,
+            non_local=options.non_local,
         )
-        self.pool = GeM()
         self.head = IdentityHead(self.network.channels, data.identities)
 
     def load_start(self, source: str) -> LoadReport | None:

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 from pydantic import Field
 
-from vireid.errors import BundleError, LeakError, RecipeError
+from vireid.errors import BundleError, LeakError, RecipeError, training_packages
 from vireid.files import new_folder, write_json
-from vireid.matching import Matcher, create_matcher
+from vireid.matching import Matcher, create_matcher, is_registered
 from vireid.methods import create
 from vireid.options import Options, parse
 from vireid.types import DataInfo
@@ -138,9 +138,18 @@ class Bundle:
         values |= {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
         return DataInfo(**values)
 
-    def matcher(self) -> Matcher:
-        """How this model's embeddings are scored; needs no torch."""
-        return create_matcher(self.header.matcher)
+    def matcher(self, *, device: str | None = None) -> Matcher:
+        """How this model's embeddings are scored. Needs torch where a trained network scores them, and no other.
+
+        device: where that network computes, `cpu` (the default) or `cuda`; other matchers compute where arrays are.
+
+        Raises:
+            MissingExtraError: a network scores pairs, and torch is not installed.
+        """
+        if is_registered(self.header.matcher):
+            return create_matcher(self.header.matcher)
+        with training_packages():
+            return self.method().to(device or "cpu").matcher()
 
     def method(self) -> Method:
         """The trained method, on the CPU, in evaluation mode."""

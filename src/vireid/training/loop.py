@@ -27,7 +27,7 @@ from vireid.methods.bundle import Bundle, Card, save_bundle
 from vireid.methods.encoder import choose_device
 from vireid.training.distributed import share_batch_statistics
 from vireid.training.interruption import Interruption
-from vireid.training.optimisation import Optimisation
+from vireid.training.optimisation import Optimisation, only_these_train
 from vireid.training.pictures import TrainingData
 from vireid.training.recipe import Phase, Recipe
 from vireid.training.run import Checkpoint, Run
@@ -146,9 +146,15 @@ class Training:
 
     def _phase(self, number: int, found: Checkpoint | None) -> None:
         phase = self.recipe.phases[number]
-        optimisation = Optimisation(self.method.parameter_groups(phase.name), phase, precision=self.recipe.precision)
+        groups = self.method.parameter_groups(phase.name)
+        optimisation = Optimisation(groups, phase, precision=self.recipe.precision)
         if found:
             optimisation.restore(found)
+        with only_these_train(self.method, groups):
+            self._epochs(number, found, optimisation)
+
+    def _epochs(self, number: int, found: Checkpoint | None, optimisation: Optimisation) -> None:
+        phase = self.recipe.phases[number]
         model = self.accelerator.prepare_model(self.method)
         first = int(found.values["epoch"]) if found else 0
         for epoch in range(first, phase.epochs):

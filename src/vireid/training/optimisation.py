@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from vireid.methods.base import ParameterGroup
 from vireid.training.recipe import Phase
 from vireid.training.run import Checkpoint
 from vireid.types import Clock
 
-__all__ = ["Optimisation"]
+__all__ = ["Optimisation", "only_these_train"]
+
+
+@contextmanager
+def only_these_train(module: nn.Module, groups: list[ParameterGroup]) -> Iterator[None]:
+    """Meanwhile, parameters outside `groups` want no gradient: distributed wrappers would wait for theirs."""
+    trained = {id(parameter) for group in groups for parameter in group.parameters}
+    others = [p for p in module.parameters() if p.requires_grad and id(p) not in trained]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)
 
 
 class Optimisation:

@@ -19,7 +19,8 @@ from vireid.data.synthetic import GENERATOR, synthesize_pretraining
 from vireid.errors import UsageError, WeightsError
 from vireid.files import alone, cache_folder, new_file
 from vireid.methods.agw import AGW
-from vireid.networks.two_stream import TwoStreamResNet
+from vireid.networks.backbones import backbone
+from vireid.networks.vit import is_vit
 from vireid.networks.weights import save_start, start_metadata
 from vireid.training.loop import train
 from vireid.training.recipe import Recipe, load_recipe
@@ -82,6 +83,8 @@ def pretrain(
 def _recipe(architecture: str, seed: int, overrides: Sequence[str]) -> Recipe:
     """The recipe with the overrides, which may not say otherwise than the arguments."""
     arguments = [f"architecture={architecture}", f"seed={seed}"]
+    if is_vit(architecture):
+        arguments.append("separate_stages=0")
     recipe, shipped = load_recipe(RECIPE, [*arguments, *overrides]), load_recipe(RECIPE)
     if recipe.method != shipped.method:
         raise UsageError(f"recipe {RECIPE} trains {shipped.method}, which method={recipe.method} cannot change")
@@ -93,7 +96,7 @@ def _recipe(architecture: str, seed: int, overrides: Sequence[str]) -> Recipe:
     if recipe.data != shipped.data:
         raise UsageError("start weights are learnt from pictures rendered for it: data.* cannot be changed")
     with torch.device("meta"):
-        TwoStreamResNet(architecture)  # an unknown name is told now, not after rendering
+        backbone(architecture, image_size=recipe.image.size)  # an unknown name is told now, not after rendering
     return recipe
 
 

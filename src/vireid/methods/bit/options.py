@@ -1,0 +1,86 @@
+"""Options of BIT: the rows of the paper's ablation and its hyper-parameters, nested as its modules are."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from vireid.networks.vit import is_vit
+from vireid.options import Options
+
+__all__ = ["BITOptions", "ContrastOptions", "InteractionOptions", "ScoringOptions"]
+
+
+class InteractionOptions(Options):
+    """Bidirectional cross interaction: how the tokens of two pictures read each other."""
+
+    blocks: int = Field(3, ge=1, description="blocks (the paper's T)")
+    heads: int = Field(12, ge=1, description="attention heads; they must divide the backbone's channels")
+    direction: Literal["both", "visible", "infrared"] = Field(
+        "both", description="which pictures read: both, or those of one modality alone (standard cross attention)"
+    )
+    share_streams: bool = Field(False, description="one set of weights for both modalities")
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on attention outputs and within the perceptrons")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> InteractionOptions:
+        if self.share_streams and self.direction != "both":
+            raise ValueError("share_streams needs direction=both: with one that reads there is nothing to share")
+        return self
+
+
+class ScoringOptions(Options):
+    """Query-aware scoring: how patches are matched, and what becomes of their scores."""
+
+    enabled: bool = Field(True, description="score patches; false takes the scaled cosine of the mean tokens")
+    k: int = Field(3, ge=1, description="partners that a patch may have; more than there are patches means all")
+    penalty: float = Field(
+        0.2, ge=0.0, le=1.0, description="what the best partner counts where none is mutual (the paper's alpha)"
+    )
+    mutual: bool = Field(True, description="a pair counts only if each is among the other's k best")
+    completion: bool = Field(True, description="complete patches without a partner; false scores them 0")
+    aggregate: Literal["perceptron", "mean"] = Field(
+        "perceptron", description="confidence-aware perceptron over patch scores, or their scaled mean"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ScoringOptions:
+        if not self.enabled and self != ScoringOptions.model_construct(enabled=False):
+            raise ValueError("enabled=false scores no patches; leave the rest of qa as it is by default")
+        return self
+
+
+class ContrastOptions(Options):
+    """Aggregation contrast of the mean tokens of pairs."""
+
+    weight: float = Field(0.6, ge=0.0, description="weight of the loss (the paper's lambda); 0: off")
+    temperature: float = Field(1 / 16, gt=0.0, description="temperature of the cosines")
+
+
+class BITOptions(Options):
+    """Options of `bit`; the defaults are the paper's full model."""
+
+    architecture: str = Field(
+        "vit_base_patch16_224.orig_in21k_ft_in1k",
+        description="any timm ViT with a class token, with the tag of its ImageNet weights",
+    )
+    stride: int = Field(12, ge=1, description="pixels between two patches, up to the patch's size")
+    dropout: float = Field(0.03, ge=0.0, lt=1.0, description="dropout of the backbone")
+    path_dropout: float = Field(0.1, ge=0.0, lt=1.0, description="share of the backbone's last block that is skipped")
+    backbone_rate: float = Field(0.5, gt=0.0, description="learning rate of the backbone, relative to the head's")
+    margin: float = Field(0.1, ge=0.0, description="margin of the triplet loss")
+    pairs: bool = Field(True, description="train and use the pair network; false is the baseline, the backbone alone")
+    bci: InteractionOptions = Field(InteractionOptions(), description="bidirectional cross interaction")
+    qa: ScoringOptions = Field(ScoringOptions(), description="query-aware scoring")
+    ac: ContrastOptions = Field(ContrastOptions(), description="aggregation contrast")
+    chunk: int = Field(128, ge=1, description="pairs looked at together in training; decides how much memory it takes")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> BITOptions:
+        if not is_vit(self.architecture):
+            raise ValueError(f"bit compares the patches of a ViT (timm's vit_*), which {self.architecture!r} is not")
+        defaults = (InteractionOptions(), ScoringOptions(), ContrastOptions())
+        if not self.pairs and (self.bci, self.qa, self.ac) != defaults:
+            raise ValueError("pairs=false has no pair network; leave bci, qa and ac as they are by default")
+        return self
