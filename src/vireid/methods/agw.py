@@ -10,7 +10,6 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from vireid.errors import UsageError
 from vireid.losses import gather, identity_loss, weighted_regularised_triplet
 from vireid.methods.base import Method, ParameterGroup, unit
 from vireid.networks.backbones import backbone
@@ -66,15 +65,13 @@ class AGW(Method):
 
     def __init__(self, options: AGWOptions, data: DataInfo) -> None:
         super().__init__(options, data)
-        if data.identities is None:
-            raise UsageError("agw is trained with labels: DataInfo.identities must be a number")
         self.network, self.pool = backbone(
             options.architecture,
             image_size=data.image_size,
             separate_stages=options.separate_stages,
             non_local=options.non_local,
         )
-        self.head = IdentityHead(self.network.channels, data.identities)
+        self.head = IdentityHead(self.network.channels, self.identities)
 
     def load_start(self, source: str) -> LoadReport | None:
         return load_start(self.network, source)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vireid.errors import WeightsError
+from vireid.errors import UsageError, WeightsError
 from vireid.matching import Dot, Matcher
 from vireid.methods.explain import Explanation, Shown, explain_by_covering
 from vireid.networks.weights import LoadReport
@@ -87,6 +87,17 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.options = options
         self.data = data
+
+    @property
+    def identities(self) -> int:
+        """Number of training classes, for classifiers of methods that are trained with labels.
+
+        Raises:
+            UsageError: it is not known.
+        """
+        if self.data.identities is None:
+            raise UsageError(f"{self.name} is trained with labels: DataInfo.identities must be a number")
+        return self.data.identities
 
     @abstractmethod
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:

@@ -5,7 +5,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vireid.errors import UsageError
 from vireid.losses import MultiKernelMMD, batch_hard_triplet, identity_loss
 from vireid.methods.aminet.branch import Branch
 from vireid.methods.aminet.descriptors import ByModality, cross_descriptors, intra_descriptors, refuse_unpaired
@@ -32,18 +31,16 @@ class AMINet(Method):
 
     def __init__(self, options: AMINetOptions, data: DataInfo) -> None:
         super().__init__(options, data)
-        if data.identities is None:
-            raise UsageError("aminet is trained with labels: DataInfo.identities must be a number")
         (height, width), part, mmd = data.image_size, options.upper_body, options.mmd
         kinds = {"non_local": options.non_local, "phase_attention": options.phase_attention}
         self.full = Branch(options.architecture, (height, width), **kinds)
-        self.full_head = IdentityHead(self.full.channels, data.identities)
+        self.full_head = IdentityHead(self.full.channels, self.identities)
         if part.enabled:
             self.upper_rows = ViewRequest(modality=Modality.VISIBLE, upper=part.proportion).rows(height)
             size = self.upper_rows, width
             self.upper = Branch(options.architecture, size, trunk=part.trunk == "separate", **kinds)
-            self.upper_head = IdentityHead(self.full.channels, data.identities)
-            self.mixed_head = IdentityHead(2 * self.full.channels, data.identities)
+            self.upper_head = IdentityHead(self.full.channels, self.identities)
+            self.mixed_head = IdentityHead(2 * self.full.channels, self.identities)
         self.discrepancies = torch.nn.ModuleDict(
             {
                 name: MultiKernelMMD(alpha=mmd.alpha, estimator=mmd.estimator)

@@ -44,8 +44,6 @@ class BIT(Method):
 
     def __init__(self, options: BITOptions, data: DataInfo) -> None:
         super().__init__(options, data)
-        if data.identities is None:
-            raise UsageError("bit is trained with labels: DataInfo.identities must be a number")
         self.network = ViT(
             options.architecture,
             image_size=data.image_size,
@@ -53,7 +51,7 @@ class BIT(Method):
             dropout=options.dropout,
             path_dropout=options.path_dropout,
         )
-        self.head = IdentityHead(self.network.channels, data.identities)
+        self.head = IdentityHead(self.network.channels, self.identities)
         if options.pairs:
             self.pairs = _pair_network(options, self.network)
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vireid.errors import UsageError
 from vireid.losses import gather, identity_loss, weighted_regularised_triplet
 from vireid.losses.part_alignment import (
     divergence,
@@ -81,11 +80,9 @@ class CAL(Method):
 
     def __init__(self, options: CALOptions, data: DataInfo) -> None:
         super().__init__(options, data)
-        if data.identities is None:
-            raise UsageError("cal is trained with labels: DataInfo.identities must be a number")
         self.network = TwoStreamResNet(options.architecture, separate_stages=options.separate_stages)
         channels = self.network.channels
-        self.head = IdentityHead(channels, data.identities)
+        self.head = IdentityHead(channels, self.identities)
         if not options.tca:
             return
         modalities = (_BOTH,) if options.drm.shared else tuple(Modality)
@@ -99,7 +96,7 @@ class CAL(Method):
         self.part_classifiers = nn.ModuleDict()
         if options.drm.identity_weight and options.drm.kind != "vectors":  # vectors say nothing of the picture
             for modality in Modality:
-                self.part_classifiers[modality] = PartClassifiers(options.drm.parts, channels, data.identities)
+                self.part_classifiers[modality] = PartClassifiers(options.drm.parts, channels, self.identities)
         if options.distils:
             self.matches = MatchCounts(options.drm.parts)
 

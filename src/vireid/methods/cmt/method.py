@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vireid.errors import UsageError
 from vireid.losses import centre_consistency, gather, hetero_centre_triplet, identity_loss
 from vireid.matching import Dot, Matcher, ModulatedCosine, ModulatedEuclidean, ModulatedPartCosine
 from vireid.methods.base import Method, unit
@@ -38,15 +37,13 @@ class CMT(Method):
 
     def __init__(self, options: CMTOptions, data: DataInfo) -> None:
         super().__init__(options, data)
-        if data.identities is None:
-            raise UsageError("cmt is trained with labels: DataInfo.identities must be a number")
         parts, channels = options.parts, options.part_channels
         self.network = TwoStreamResNet(options.architecture, separate_stages=options.separate_stages)
         self.pool = StripeGeM(parts, options.pooling_exponent)
         self.reduction = PartReduction(parts, self.network.channels, channels)
         self.alignment = ModalityAlignment(parts, channels, options.mam) if options.mam.enabled else None
         self.modulation = Modulation(channels, options.iam.modulation)
-        self.classifiers = PartClassifiers(parts, channels, data.identities)
+        self.classifiers = PartClassifiers(parts, channels, self.identities)
 
     def load_start(self, source: str) -> LoadReport | None:
         return load_start(self.network, source)
