@@ -82,3 +82,25 @@ def test_two_processes_train_as_one(recipe: str, changes: list[str], small: Over
     assert both == pytest.approx(one, rel=1e-5)
     for name, value in weights(tmp_path / "one").items():
         torch.testing.assert_close(weights(tmp_path / "two")[name], value, atol=1e-5, rtol=1e-5, msg=name)
+
+
+def test_two_processes_train_both_phases_as_one(tiny_sysu: Path, tmp_path: Path) -> None:
+    overrides = [
+        f"data.root={tiny_sysu}",
+        "image.height=48",
+        "image.width=24",
+        "augmentation.padding=2",
+        "batch.identities=4",
+        "steps_per_epoch=3",
+        "precision=fp32",
+        "workers=0",
+    ]
+    for phase in ("base", "pair"):
+        overrides += [f"phases.{phase}.epochs=1", f"phases.{phase}.schedule.warmup_epochs=0"]
+        overrides += [f"phases.{phase}.optimiser.kind=sgd", f"phases.{phase}.optimiser.rate=0.001"]
+    one, two = (command(tmp_path / name, overrides, recipe="bit-demo") for name in ("one", "two"))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for words in (one, [*launcher, *two[1:]]):
+        subprocess.run(words, check=True, env=ENVIRONMENT, capture_output=True)
+    for name, value in weights(tmp_path / "one").items():
+        torch.testing.assert_close(weights(tmp_path / "two")[name], value, atol=1e-5, rtol=1e-5, msg=name)
