@@ -15,7 +15,7 @@ from vireid.training.recipe import load_recipe, recipe_names
 from vireid.training.run import Run
 
 FOLDER = Path(__file__).parent
-TOLERANCE = 0.02  # other processors round otherwise, and twenty steps amplify it
+TOLERANCE, FLOOR = 0.02, 2e-3  # other processors and numbers of threads round otherwise; twenty steps amplify it
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.endswith("-demo")])
@@ -41,4 +41,4 @@ def test_twenty_steps_give_the_stored_losses(name: str, tiny_sysu: Path, tmp_pat
     expected = json.loads(stored.read_text())
     assert len(found) == len(expected) == 20
     for step, values in zip(found, expected, strict=True):
-        assert step == pytest.approx(values, rel=TOLERANCE), f"step {step['step']}"
+        assert step == pytest.approx(values, rel=TOLERANCE, abs=FLOOR), f"step {step['step']}"
