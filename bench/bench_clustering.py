@@ -46,7 +46,7 @@ def main() -> None:
         return
     for count in dict.fromkeys((min(3000, arguments.count), arguments.count)):
         compare(count, arguments.width)
-    plan = memory_plan(arguments.count, arguments.width, k1=K1, k2=K2)
+    plan = memory_plan(arguments.count, k1=K1, k2=K2)
     print(json.dumps({"name": "memory plan", "mib": round(plan.total / 2**20)}), flush=True)
 
 

@@ -11,6 +11,7 @@ from filelock import FileLock
 
 if TYPE_CHECKING:
     from vireid.evaluation.records import QueryRecords
+    from vireid.methods.bundle import Card
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
 
@@ -35,6 +36,25 @@ SMALL_RUN = [
 def small_run() -> list[str]:
     """Overrides that make agw-demo a run of three tiny steps."""
     return list(SMALL_RUN)
+
+
+@pytest.fixture(scope="session")
+def card() -> "Card":
+    """What a bundle says of a training that nobody ran."""
+    from vireid.methods.bundle import Card
+
+    return Card(
+        dataset="test",
+        dataset_kind="sysu",
+        dataset_fingerprint="0",
+        licence="none",
+        restricted=False,
+        protocol="p",
+        identities=(1, 2),
+        recipe="0",
+        seed=0,
+        vireid="0",
+    )
 
 
 def _shared(factory: pytest.TempPathFactory, name: str) -> Path:

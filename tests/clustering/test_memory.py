@@ -8,7 +8,7 @@ GIB = 2**30
 
 
 def test_the_plan_adds_up_and_is_readable():
-    plan = memory_plan(22258, 512, k1=30, k2=6, memory=2 * GIB)
+    plan = memory_plan(22258, k1=30, k2=6, memory=2 * GIB)
     assert plan.total == sum(size for _, size in (*plan.fixed, *plan.expected))
     assert 50 * 2**20 < plan.total < 200 * 2**20  # two square matrices would be 3.7 GiB
     lines = str(plan).splitlines()
@@ -18,8 +18,7 @@ def test_the_plan_adds_up_and_is_readable():
 
 
 def test_the_plan_of_few_pictures_is_small():
-    assert memory_plan(10, 512, k1=30, k2=6).total < 20_000
-    assert dict(memory_plan(10, 512, k1=30, k2=6, copied=True).fixed)["features, converted"] == 20480
+    assert memory_plan(10, k1=30, k2=6).total < 20_000
 
 
 def test_too_little_memory_is_refused_before_anything_is_computed(people, monkeypatch):
@@ -33,7 +32,7 @@ def test_too_little_memory_is_refused_before_anything_is_computed(people, monkey
 
 
 def test_weights_are_counted_before_they_are_made(people):
-    fixed = sum(size for _, size in memory_plan(300, 32, k1=30, k2=6).fixed)
+    fixed = sum(size for _, size in memory_plan(300, k1=30, k2=6).fixed)
     with pytest.raises(UsageError, match=r"the weights of the neighbourhoods would take .* take a smaller k1"):
         jaccard_graph(people(300, 10), k1=30, k2=6, eps=0.6, memory=fixed + 1000)
 
@@ -50,7 +49,7 @@ def test_without_a_limit_what_is_free_counts(people, monkeypatch):
     with pytest.raises(UsageError, match="1000 B are free"):
         jaccard_graph(people(300, 10), k1=30, k2=6, eps=0.6)
     monkeypatch.setattr(memory, "available_memory", lambda: None)
-    assert "not known" in str(memory_plan(300, 32, k1=30, k2=6))
+    assert "not known" in str(memory_plan(300, k1=30, k2=6))
     jaccard_graph(people(300, 10), k1=30, k2=6, eps=0.6)
 
 

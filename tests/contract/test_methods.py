@@ -21,18 +21,6 @@ from vireid.types import Batch, Clock, DataInfo, Embeddings, Modality, Side, Vie
 SIZE = (64, 32)
 DATA = DataInfo(identities=4, image_size=SIZE, visible_cameras=(1, 2), infrared_cameras=(3,))
 DOCS = Path(__file__).parents[2] / "docs" / "methods"
-CARD = Card(
-    dataset="test",
-    dataset_kind="sysu",
-    dataset_fingerprint="0",
-    licence="none",
-    restricted=False,
-    protocol="p",
-    identities=(1, 2),
-    recipe="0",
-    seed=0,
-    vireid="0",
-)
 every_method = pytest.mark.parametrize("name", names())
 
 
@@ -165,10 +153,10 @@ def numpy(embeddings: Embeddings[Tensor]) -> Embeddings[np.ndarray]:
 
 
 @every_method
-def test_a_bundle_gives_back_the_same_method(name: str, tmp_path: Path) -> None:
+def test_a_bundle_gives_back_the_same_method(name: str, tmp_path: Path, card: Card) -> None:
     method = build(name).eval()
     preprocessing = Preprocessing(height=SIZE[0], width=SIZE[1])
-    save_bundle(tmp_path / "bundle", method, preprocessing=preprocessing, card=CARD)
+    save_bundle(tmp_path / "bundle", method, preprocessing=preprocessing, card=card)
     again = Bundle.open(tmp_path / "bundle").method()
     assert again.options == method.options
     with torch.inference_mode():

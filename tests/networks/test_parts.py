@@ -1,6 +1,7 @@
 """Reductions and classifiers of single parts."""
 
 import torch
+from torch.nn import functional as F
 
 from vireid.networks.parts import PartClassifiers, PartReduction
 
@@ -23,10 +24,20 @@ def test_every_part_has_a_reduction_of_its_own():
 
 def test_every_part_has_a_classifier_of_its_own():
     classifiers = PartClassifiers(3, 4, 7)
+    assert classifiers.weight.std() < 2e-3
+    torch.nn.init.normal_(classifiers.bias)
     features = draw(5, 3, 4)
     found = classifiers(features)
     assert found.shape == (5, 3, 7)
     for i in range(3):
-        expected = features[:, i] @ classifiers.linear.weight[7 * i : 7 * i + 7, :, 0].T
+        expected = F.linear(features[:, i], classifiers.weight[i], classifiers.bias[i])
         torch.testing.assert_close(found[:, i], expected)
-    assert classifiers.linear.weight.std() < 2e-3
+
+
+def test_classifiers_are_reordered_with_their_parts():
+    classifiers, parts = PartClassifiers(4, 6, 3), draw(2, 4, 6)
+    torch.nn.init.normal_(classifiers.bias)
+    order = torch.tensor([2, 0, 3, 1])
+    before = classifiers(parts)
+    classifiers.reorder(order)
+    torch.testing.assert_close(classifiers(parts[:, order]), before[:, order])

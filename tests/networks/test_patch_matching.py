@@ -92,7 +92,7 @@ def test_equal_values_stand_in_order():
 
 def test_gradient_flows_through_affinities():
     values = logits(1, 4).requires_grad_()
-    torch.autograd.gradcheck(lambda given: patch_scores(given, k=2, penalty=0.2)[0], (values,))
+    assert torch.autograd.gradcheck(lambda given: patch_scores(given, k=2, penalty=0.2)[0], (values,))
 
 
 def test_half_precision_is_scored_in_fp32():

@@ -74,7 +74,7 @@ def jaccard_graph(
         return csr_array((0, 0), dtype=np.float64)
     reserve = Reserve(memory)
     itemsize = held.element_size() if is_tensor(held) else held.itemsize
-    plan = memory_plan(count, held.shape[1], k1=k1, k2=k2, itemsize=itemsize)
+    plan = memory_plan(count, k1=k1, k2=k2, itemsize=itemsize)
     reserve.check(sum(size for _, size in plan.fixed), "the lists of neighbours", _SMALLER_K)
     if neighbours is None:
         neighbours = nearest(held, max(k1, k2), memory=memory)

@@ -45,18 +45,14 @@ class MemoryPlan:
         return "\n".join(f"{name:<{width}}  {size:>10}" for name, size in rows)
 
 
-def memory_plan(
-    count: int, width: int, *, k1: int, k2: int, itemsize: int = 4, copied: bool = False, memory: int | None = None
-) -> MemoryPlan:
-    """The plan for `count` features of `width` numbers of `itemsize` bytes.
+def memory_plan(count: int, *, k1: int, k2: int, itemsize: int = 4, memory: int | None = None) -> MemoryPlan:
+    """The plan for `count` features of numbers of `itemsize` bytes.
 
-    copied: the features have to be converted first (half precision, or not contiguous). memory: bytes that may be
-    taken; None takes what is free.
+    memory: bytes that may be taken; None takes what is free.
     """
     listed = min(max(k1, k2), count)
     half = min(round(k1 / 2) + 1, listed)
     fixed = [
-        ("features, converted", count * width * itemsize if copied else 0),
         ("a block of similarities", min(max(BLOCK, count), count * count) * itemsize),
         ("lists of neighbours", count * listed * _INDEX),
         ("lists of mutual neighbours", count * (min(k1, listed) + half) * _INDEX + 2 * count * _PLACE),
@@ -68,7 +64,7 @@ def memory_plan(
         ("distances", last + last // 2),
     ]
     return MemoryPlan(
-        fixed=tuple((name, size) for name, size in fixed if size),
+        fixed=tuple(fixed),
         expected=tuple(expected),
         available=available_memory() if memory is None else memory,
     )

@@ -15,7 +15,7 @@ from vireid.matching import Matcher, best_of
 from vireid.matching.arrays import Array, product, same_kind, to_numpy
 from vireid.types import Embeddings, Side, Track, Trial
 
-__all__ = ["CascadeScores", "FullScores", "Pictures", "Scores", "cosines"]
+__all__ = ["CascadeScores", "FullScores", "Pictures", "Scores", "composed", "cosines"]
 
 IntArray: TypeAlias = NDArray[np.int64]
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -131,7 +131,7 @@ class CascadeScores(Scores):
         if not np.isfinite(first).all():
             raise UsageError("a first-stage score is not finite; are the embeddings finite?")
         candidates = np.sort(best_of(first, self._k, invalid=invalid)[0], axis=1)
-        return _composed(first, candidates, self._rescored(query, gallery, candidates))
+        return composed(first, candidates, self._rescored(query, gallery, candidates))
 
     def _rescored(self, query: IntArray, gallery: IntArray, candidates: IntArray) -> FloatArray:
         """(Q, K) exact scores; pairs that an earlier trial asked for are not computed again. -inf: no candidate."""
@@ -210,7 +210,7 @@ def _lifted(matcher: Matcher) -> Tile:
     return tile
 
 
-def _composed(first: FloatArray, candidates: IntArray, rescored: FloatArray) -> FloatArray:
+def composed(first: FloatArray, candidates: IntArray, rescored: FloatArray) -> FloatArray:
     """(Q, G) float64 scores of one order: candidates by exact score, then the others by first stage.
 
     Others keep their first-stage score; candidates get whole steps above the row's greatest magnitude, so that the two

@@ -32,8 +32,7 @@ def rank_entries(
     Raises:
         UsageError: the queries lack a field that the matcher scores with.
     """
-    missing = [name for name in matcher.fields if name not in queries.fields]
-    if missing:
+    if missing := matcher.lacking(queries):
         raise UsageError(f"matcher {matcher.name!r} scores with {', '.join(missing)}; search with whole embeddings")
     lifted = np.asarray(matcher.lift(queries, Side.QUERY))
     found = store.search(lifted, top if matcher.exact else max(top, _CASCADE), filters)

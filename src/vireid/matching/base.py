@@ -21,6 +21,10 @@ class Matcher(ABC):
     exact: bool
     fields: tuple[str, ...] = ()
 
+    def lacking(self, embeddings: Embeddings[Any]) -> list[str]:
+        """Names of the fields that `score` needs and the embeddings do not hold."""
+        return [name for name in self.fields if name not in embeddings.fields]
+
     @abstractmethod
     def lift(self, embeddings: Embeddings[Any], side: Side) -> Array:
         """(N, D) vectors whose inner products, query with gallery, an index can search."""

@@ -125,8 +125,7 @@ class ModulatedPartCosine(_Modulated):
 
 def _fields(embeddings: Embeddings[Any], matcher: Matcher) -> tuple[Array, Array, Array]:
     """Parts (N, p, d), scale (N, d) and shift (N, d)."""
-    missing = [name for name in matcher.fields if name not in embeddings.fields]
-    if missing:
+    if missing := matcher.lacking(embeddings):
         raise UsageError(
             f"matcher {matcher.name!r} compares the embedding fields {', '.join(matcher.fields)}; {', '.join(missing)} "
             f"missing (there are: {', '.join(embeddings.fields) or 'none'})"

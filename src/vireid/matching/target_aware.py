@@ -1,7 +1,7 @@
 """Exact target-aware comparison of parts: a gallery picture's feature map is read again with every query's parts.
 
 CAL (ICCV 2023) calls this too expensive for a search and distils it. Per pair of pictures it takes
-parts x positions x (width + C) products, for ResNet-50 about 1/1500 of embedding a picture; what it costs is memory,
+parts x positions x (width + C) products, for ResNet-50 about 1/3000 of embedding a picture; what it costs is memory,
 since a gallery must keep feature maps.
 """
 
@@ -96,8 +96,7 @@ def _attention(library: Any, scores: Array) -> Array:
 
 def _check(matcher: TargetAware, *sides: Embeddings[Any]) -> None:
     for side in sides:
-        lacking = [name for name in matcher.fields if name not in side.fields]
-        if lacking:
+        if lacking := matcher.lacking(side):
             raise UsageError(
                 f"matcher {matcher.name!r} needs the embedding fields {', '.join(lacking)}; "
                 f"embed with retrieval={matcher.name}"

@@ -16,6 +16,7 @@ from vireid.errors import UsageError, choose
 from vireid.matching.arrays import to_numpy
 from vireid.methods.base import Method
 from vireid.methods.bundle import Bundle, Preprocessing
+from vireid.networks.modes import evaluating
 from vireid.types import Embeddings, Modality, Track, untracked
 
 __all__ = ["Encoder", "TorchEncoder", "choose_device", "embed_files", "embed_pictures", "open_encoder"]
@@ -62,13 +63,8 @@ class TorchEncoder:
         images = torch.from_numpy(stacked).permute(0, 3, 1, 2).to(self.device)
         inputs = normalise(images, self.preprocessing.mean, self.preprocessing.std)
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        was_training = self.method.training
-        self.method.eval()
-        try:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                found = self.method.embed(inputs, modality)
-        finally:
-            self.method.train(was_training)
+        with evaluating(self.method), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            found = self.method.embed(inputs, modality)
         return Embeddings.from_arrays({name: to_numpy(value) for name, value in found.arrays().items()})
 
 

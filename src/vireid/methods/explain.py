@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vireid.errors import UsageError
+from vireid.networks.modes import evaluating
 from vireid.types import Embeddings, Modality
 
 if TYPE_CHECKING:
@@ -170,13 +171,8 @@ def _embed(method: Method, shown: Shown, covered: NDArray[np.bool_], grid: tuple
     masks = torch.from_numpy(fine).to(shown.image.device)[:, None]
     mean = shown.image.mean(dim=(1, 2), keepdim=True)
     images = torch.cat([shown.image[None], torch.where(masks, mean, shown.image)])
-    was_training = method.training
-    method.eval()
-    try:
-        with torch.inference_mode():
-            parts = [method.embed(part, shown.modality).arrays() for part in torch.split(images, _BATCH)]
-    finally:
-        method.train(was_training)
+    with evaluating(method), torch.inference_mode():
+        parts = [method.embed(part, shown.modality).arrays() for part in torch.split(images, _BATCH)]
     return Embeddings.from_arrays({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
 
 

@@ -1,8 +1,9 @@
 """What stands between pooled parts of a picture and their identity classifiers: one of each for every part."""
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["PartClassifiers", "PartReduction"]
+__all__ = ["PartClassifiers", "PartReduction", "reorder_rows"]
 
 _CLASSIFIER_STD = 1e-3
 
@@ -32,13 +33,20 @@ class PartClassifiers(nn.Module):
 
     def __init__(self, parts: int, channels: int, identities: int) -> None:
         super().__init__()
-        self.parts = parts
-        self.linear = nn.Conv1d(parts * channels, parts * identities, 1, groups=parts)
-        nn.init.normal_(self.linear.weight, std=_CLASSIFIER_STD)
-        if self.linear.bias is not None:
-            nn.init.zeros_(self.linear.bias)
+        self.weight = nn.Parameter(torch.randn(parts, identities, channels) * _CLASSIFIER_STD)
+        self.bias = nn.Parameter(torch.zeros(parts, identities))
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, p, d) -> logits (N, p, identities)."""
-        logits: Tensor = self.linear(features.flatten(1).unsqueeze(2)).squeeze(2)
-        return logits.view(len(features), self.parts, -1)
+        return torch.einsum("npc,pic->npi", features, self.weight) + self.bias
+
+    def reorder(self, order: Tensor) -> None:
+        """Make the part that was number order[u] number u."""
+        for parameter in (self.weight, self.bias):
+            reorder_rows(parameter, order)
+
+
+@torch.no_grad()
+def reorder_rows(parameter: Tensor, order: Tensor) -> None:
+    """Row order[u] becomes row u."""
+    parameter.copy_(parameter[order.to(parameter.device)])

@@ -18,6 +18,7 @@ from vireid.data.packed import pack
 from vireid.data.samplers import IdentitySampler, Share
 from vireid.errors import TrainingError, UsageError
 from vireid.evaluation import rank
+from vireid.evaluation.scoring import composed
 from vireid.matching import Matcher, best_of
 from vireid.methods.base import Labels, Method, TrainingPictures
 from vireid.methods.bundle import Card, identity_names
@@ -213,12 +214,8 @@ def _scores(
     )
     if matcher.exact:
         return first
-    candidates, _ = best_of(first, _CANDIDATES)
-    exact = np.asarray(matcher.rescore(query, gallery, candidates), np.float64)
-    scores: NDArray[np.float64] = first.astype(np.float64)
-    above = scores.max(axis=1, keepdims=True) + 1 - exact.min(axis=1, keepdims=True)
-    np.put_along_axis(scores, candidates, exact + above, axis=1)
-    return scores
+    candidates = np.sort(best_of(first, _CANDIDATES)[0], axis=1)
+    return composed(first, candidates, np.asarray(matcher.rescore(query, gallery, candidates)))
 
 
 def _hold_out(table: pd.DataFrame, share: float, seed: int) -> tuple[int, ...]:

@@ -5,26 +5,13 @@ from PIL import Image
 
 from vireid.data.images import read_image
 from vireid.gallery import Gallery
-from vireid.methods.bundle import Card, Preprocessing, save_bundle
+from vireid.methods.bundle import Preprocessing, save_bundle
 from vireid.methods.encoder import open_encoder
 from vireid.types import Modality
 
-CARD = Card(
-    dataset="test",
-    dataset_kind="sysu",
-    dataset_fingerprint="0",
-    licence="none",
-    restricted=False,
-    protocol="p",
-    identities=(1, 2),
-    recipe="0",
-    seed=0,
-    vireid="0",
-)
 
-
-def test_hits_stand_in_the_order_of_the_logits(small, tmp_path):
-    bundle = save_bundle(tmp_path / "bundle", small(), preprocessing=Preprocessing(height=36, width=24), card=CARD)
+def test_hits_stand_in_the_order_of_the_logits(small, tmp_path, card):
+    bundle = save_bundle(tmp_path / "bundle", small(), preprocessing=Preprocessing(height=36, width=24), card=card)
     rng = np.random.default_rng(0)
     folder = tmp_path / "pictures"
     folder.mkdir()

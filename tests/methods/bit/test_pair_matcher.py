@@ -9,22 +9,9 @@ from vireid.errors import MissingExtraError, UsageError
 from vireid.evaluation import evaluate
 from vireid.matching.arrays import to_numpy
 from vireid.methods.base import Method
-from vireid.methods.bundle import Bundle, Card, Preprocessing, save_bundle
+from vireid.methods.bundle import Bundle, Preprocessing, save_bundle
 from vireid.methods.explain import Shown
 from vireid.types import CmcKind, Embeddings, Modality, Trial
-
-CARD = Card(
-    dataset="test",
-    dataset_kind="sysu",
-    dataset_fingerprint="0",
-    licence="none",
-    restricted=False,
-    protocol="p",
-    identities=(1, 2),
-    recipe="0",
-    seed=0,
-    vireid="0",
-)
 
 
 def pictures(count, seed):
@@ -121,8 +108,8 @@ def test_what_it_cannot_compare_is_refused(method, sides):
     assert matcher.score(query[:0], gallery).shape == (0, 6)
 
 
-def test_a_bundle_makes_the_matcher_again(method, sides, tmp_path, monkeypatch):
-    save_bundle(tmp_path / "bundle", method, preprocessing=Preprocessing(height=36, width=24), card=CARD)
+def test_a_bundle_makes_the_matcher_again(method, sides, tmp_path, monkeypatch, card):
+    save_bundle(tmp_path / "bundle", method, preprocessing=Preprocessing(height=36, width=24), card=card)
     bundle = Bundle.open(tmp_path / "bundle")
     assert bundle.header.matcher == "pair-network"
     np.testing.assert_array_equal(bundle.matcher().score(*sides), method.matcher().score(*sides))

@@ -10,7 +10,6 @@ from vireid.methods.cal.options import CALOptions, RegionOptions
 from vireid.methods.cal.regions import (
     LearntVectors,
     MinedRegions,
-    PartClassifiers,
     Stripes,
     kept_positions,
     part_queries,
@@ -99,20 +98,6 @@ def test_reordered_prototypes_give_reordered_queries() -> None:
         assert queries.reorder(order)
         torch.testing.assert_close(queries(maps()).queries, before[:, order])
     assert not Stripes(4).reorder(order)
-    classifiers, parts = PartClassifiers(4, 6, 3), torch.rand(2, 4, 6)
-    torch.nn.init.normal_(classifiers.bias)
-    before = classifiers(parts)
-    classifiers.reorder(order)
-    torch.testing.assert_close(classifiers(parts[:, order]), before[:, order])
-
-
-def test_classifiers_are_one_linear_map_a_part() -> None:
-    torch.manual_seed(0)
-    classifiers, parts = PartClassifiers(4, 6, 3), torch.rand(2, 4, 6)
-    torch.nn.init.normal_(classifiers.bias)
-    for part in range(4):
-        expected = F.linear(parts[:, part], classifiers.weight[part], classifiers.bias[part])
-        torch.testing.assert_close(classifiers(parts)[:, part], expected)
 
 
 def test_stripes_are_means_of_equal_heights() -> None:

@@ -181,7 +181,7 @@ def test_evaluation_mode_repeats_itself_and_dropout_is_seeded():
     values = []
     for _ in range(2):
         torch.manual_seed(3)
-        values.append([float(value) for value in build().train().losses(batch(), CLOCK).values()])
+        values.append([value.item() for value in build().train().losses(batch(), CLOCK).values()])
     assert values[0] == values[1]
 
 
@@ -216,7 +216,7 @@ def test_explanations_add_up_and_show_attention_and_modulation(metric):
     assert method.training, "left as it was"
     if metric != "euclidean":
         assert found.query.shape == (3, 1)
-        assert found.query.sum() == found.candidate.sum() == pytest.approx(found.score)
+        assert found.query.sum() == pytest.approx(found.score) == found.candidate.sum()
         assert (found.together != 0).all(), "attention joins different stripes"
     sides = [method.eval().embed(shown.image[None], shown.modality) for shown in (query, candidate)]
     assert found.score == pytest.approx(method.matcher().score(*sides).item(), abs=1e-4, rel=1e-5)

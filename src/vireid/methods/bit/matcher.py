@@ -9,6 +9,7 @@ from torch import Tensor
 from vireid.errors import UsageError
 from vireid.matching import Matcher
 from vireid.matching.arrays import Array, is_tensor
+from vireid.networks.modes import evaluating
 from vireid.networks.pair_network import PairNetwork
 from vireid.types import Embeddings, Modality, Side
 
@@ -47,13 +48,8 @@ class PairMatcher(Matcher):
             raise UsageError(
                 f"matcher {self.name!r} looks at a visible and an infrared picture together; both sides are {sides[0]}"
             )
-        training = self.network.training
-        self.network.eval()
-        try:
-            with torch.inference_mode():
-                found = self._logits(self._tokens(query), sides[0], self._tokens(gallery))
-        finally:
-            self.network.train(training)
+        with evaluating(self.network), torch.inference_mode():
+            found = self._logits(self._tokens(query), sides[0], self._tokens(gallery))
         return found.to(query.vector.device) if is_tensor(query.vector) else found.cpu().numpy()
 
     def _logits(self, query: Tensor, modality: Modality, gallery: Tensor) -> Tensor:
@@ -80,8 +76,7 @@ class PairMatcher(Matcher):
         return tokens if is_tensor(tokens) else torch.from_numpy(np.ascontiguousarray(tokens))
 
     def _modality(self, side: Embeddings[Any], role: str) -> Modality:
-        lacking = [name for name in self.fields if name not in side.fields]
-        if lacking:
+        if lacking := self.lacking(side):
             raise UsageError(f"matcher {self.name!r} needs the embedding fields {', '.join(lacking)} of the {role}")
         visible = side.fields["visible"]
         if bool(visible.all()):

@@ -17,6 +17,7 @@ from vireid.methods.bit.matcher import PairMatcher
 from vireid.methods.bit.options import BITOptions
 from vireid.methods.explain import Explanation, Shown, embed_shown
 from vireid.networks.cross_interaction import CrossInteraction
+from vireid.networks.modes import evaluating
 from vireid.networks.necks import IdentityHead
 from vireid.networks.pair_network import PairNetwork, PatchScoring
 from vireid.networks.vit import ViT
@@ -95,14 +96,9 @@ class BIT(Method):
         if query.modality is candidate.modality:
             raise UsageError(f"bit compares a visible with an infrared picture; both are {query.modality}")
         sides = {shown.modality: embed_shown(self, shown).fields["tokens"].float() for shown in (query, candidate)}
-        training = self.pairs.training
-        self.pairs.eval()
-        try:
-            with torch.inference_mode():
-                flip = query.modality is INFRARED
-                return explain_patches(self.pairs, sides[VISIBLE], sides[INFRARED], grid=self.network.grid, flip=flip)
-        finally:
-            self.pairs.train(training)
+        flip = query.modality is INFRARED
+        with evaluating(self.pairs), torch.inference_mode():
+            return explain_patches(self.pairs, sides[VISIBLE], sides[INFRARED], grid=self.network.grid, flip=flip)
 
     def _base_losses(self, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of both modalities, each a mean and both added; batch-hard triplet over all pictures."""
@@ -134,10 +130,8 @@ class BIT(Method):
     def _frozen_tokens(self, batch: Batch, modality: Modality) -> Tensor:
         """Patch tokens of one modality, without gradient and without dropout."""
         images = batch[modality.value].images
-        training = self.network.training
-        self.network.eval()
-        tokens: Tensor = self.network(*((images, None) if modality is VISIBLE else (None, images))).patches
-        self.network.train(training)
+        with evaluating(self.network):
+            tokens: Tensor = self.network(*((images, None) if modality is VISIBLE else (None, images))).patches
         return tokens
 
 

@@ -30,9 +30,11 @@ from vireid.methods.cal.correspondence import (
 )
 from vireid.methods.cal.explaining import Side, explain_parts
 from vireid.methods.cal.options import CALOptions
-from vireid.methods.cal.regions import PartClassifiers, part_queries
+from vireid.methods.cal.regions import part_queries
 from vireid.methods.explain import Explanation, Shown
+from vireid.networks.modes import evaluating
 from vireid.networks.necks import IdentityHead
+from vireid.networks.parts import PartClassifiers
 from vireid.networks.two_stream import TwoStreamResNet
 from vireid.networks.weights import LoadReport, load_start
 from vireid.types import Batch, Clock, DataInfo, Embeddings, Modality
@@ -171,13 +173,8 @@ class CAL(Method):
         """Which positions of both pictures make up the score, part by part; the baseline is explained by covering."""
         if not self.options.tca:
             return super().explain(query, candidate)
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.inference_mode():
-                sides = [self._shown(shown) for shown in (query, candidate)]
-        finally:
-            self.train(was_training)
+        with evaluating(self), torch.inference_mode():
+            sides = [self._shown(shown) for shown in (query, candidate)]
         return explain_parts(sides[0], sides[1], retrieval=self.options.retrieval)
 
     def _maps(self, images: Tensor, modality: Modality) -> Tensor:

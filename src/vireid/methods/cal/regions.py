@@ -11,22 +11,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vireid.methods.cal.options import RegionOptions
+from vireid.networks.parts import reorder_rows
 
 __all__ = [
     "LearntVectors",
     "MinedRegions",
-    "PartClassifiers",
     "PartQueries",
     "Regions",
     "Stripes",
     "kept_positions",
     "part_queries",
-    "reorder_rows",
 ]
 
 _SCALES = (3, 5)  # windows of the coarser maps
 _ROUNDING = 1e-9
-_CLASSIFIER_STD = 1e-3
 
 
 class Regions(NamedTuple):
@@ -110,23 +108,6 @@ class Stripes(PartQueries):
         return Regions(F.adaptive_avg_pool2d(maps, (self.parts, 1)).flatten(2).transpose(1, 2))
 
 
-class PartClassifiers(nn.Module):
-    """One linear classifier over the identities for each part."""
-
-    def __init__(self, parts: int, channels: int, identities: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(parts, identities, channels) * _CLASSIFIER_STD)
-        self.bias = nn.Parameter(torch.zeros(parts, identities))
-
-    def forward(self, queries: Tensor) -> Tensor:
-        """Queries (N, parts, C) -> logits (N, parts, identities)."""
-        return torch.einsum("npc,pic->npi", queries, self.weight) + self.bias
-
-    def reorder(self, order: Tensor) -> None:
-        for parameter in (self.weight, self.bias):
-            reorder_rows(parameter, order)
-
-
 def part_queries(options: RegionOptions, channels: int) -> PartQueries:
     """The part queries that the options name."""
     if options.kind == "stripes":
@@ -139,9 +120,3 @@ def part_queries(options: RegionOptions, channels: int) -> PartQueries:
 def kept_positions(positions: int, parts: int, kept: float) -> int:
     """Positions that a part keeps: kept * positions / parts, rounded up, but not for what rounding added to it."""
     return min(positions, math.ceil(kept * positions / parts - _ROUNDING))
-
-
-@torch.no_grad()
-def reorder_rows(parameter: Tensor, order: Tensor) -> None:
-    """Row order[u] becomes row u."""
-    parameter.copy_(parameter[order.to(parameter.device)])

@@ -10,10 +10,11 @@ from vireid.losses import centre_consistency, gather, hetero_centre_triplet, ide
 from vireid.matching import Dot, Matcher, ModulatedCosine, ModulatedEuclidean, ModulatedPartCosine
 from vireid.methods.base import Method, unit
 from vireid.methods.cmt.alignment import Aligned, ModalityAlignment
-from vireid.methods.cmt.explanation import explain_by_parts
+from vireid.methods.cmt.explaining import explain_by_parts
 from vireid.methods.cmt.modulation import Modulation, modulation_loss
 from vireid.methods.cmt.options import CMTOptions
 from vireid.methods.explain import Explanation, Shown, explain_by_covering
+from vireid.networks.modes import evaluating
 from vireid.networks.parts import PartClassifiers, PartReduction
 from vireid.networks.pooling import StripeGeM
 from vireid.networks.two_stream import TwoStreamResNet
@@ -142,14 +143,9 @@ class CMT(Method):
 
         `details` of the answer: what the query does to channels, and each picture's attention.
         """
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.inference_mode():
-                asking, asked = (self.describe(shown.image[None], shown.modality) for shown in (query, candidate))
-                scale, shift = self.modulation(asking.complete)
-        finally:
-            self.train(was_training)
+        with evaluating(self), torch.inference_mode():
+            asking, asked = (self.describe(shown.image[None], shown.modality) for shown in (query, candidate))
+            scale, shift = self.modulation(asking.complete)
         by_part = self.options.metric == "part_cosine"
         covered = explain_by_covering(self, query, candidate) if self.options.metric == "euclidean" else None
         return explain_by_parts(asking, asked, scale[0], shift[0], by_part=by_part, covered=covered)
