@@ -1,6 +1,7 @@
 """The command line as a person meets it."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -127,6 +128,10 @@ def test_method_options_are_explained_for_people(
     code, out, _ = run("methods", "show", "agw", capsys=capsys, monkeypatch=monkeypatch)
     assert code == 0
     assert "weighted | squared" in out.replace("\n", " ")
+    assert "two-stream resnet with gem pooling" in out.lower()
+    assert re.search(r"sysu +│ all-single-agw +│ 47\.50 +│ 47\.65", out)
+    assert "CAJ: Ye, Ruan, Du, Shou" in out
+    assert "recipes: agw-caj-llcm, agw-caj-regdb" in out
     code, out, _ = run("methods", "show", "aminet", capsys=capsys, monkeypatch=monkeypatch)
     assert code == 0
     assert "upper_body.proportion" in out

@@ -30,9 +30,10 @@ VISIBLE, INFRARED = Modality.VISIBLE, Modality.INFRARED
 
 
 class BIT(Method):
-    """Phase `base`: identity and triplet loss on the class token. Phase `pair`: the pair network alone learns.
+    """A network looks at both pictures of a pair, lets their patches attend to each other, and gives one logit.
 
-    With `pairs=False` there is no second phase, and vectors alone are compared: the baseline.
+    Phase `base`: identity and triplet loss on the class token. Phase `pair`: the pair network alone learns. With
+    `pairs=False` there is no second phase, and vectors alone are compared: the baseline.
     """
 
     name = "bit"

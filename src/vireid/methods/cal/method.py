@@ -72,7 +72,11 @@ class Crossed(NamedTuple):
 
 
 class CAL(Method):
-    """Concordant attention learning; with `tca=False` its baseline, an identity loss on averaged features."""
+    """A picture is read by its own part queries, and in training also by those of a picture of the other modality.
+
+    What comes out of the second reading belongs to the same parts, and is what is aligned; the first learns from it,
+    since a search has one picture. With `tca=False` it is the paper's baseline, an identity loss on averaged features.
+    """
 
     name = "cal"
     title = "CAL: concordant attention by target-aware alignment of parts"
