@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from vireid.cli.app import app
 from vireid.errors import UsageError
-from vireid.evaluation.results import METRICS
+from vireid.evaluation.results import METRICS, metric_label
 from vireid.report import page as pages
 from vireid.report.blocks import Drawing
-from vireid.report.figures import cells_of, counts_of, label, ranking_of
+from vireid.report.figures import cells_of, counts_of, ranking_of
 from vireid.report.material import Material
 from vireid.report.plots import Points, line_plot, point_plot, step_plot
 
@@ -40,7 +40,7 @@ def figure(**changes: Any) -> dict[str, Any]:
 
 
 def test_figures_in_words() -> None:
-    assert [label(name) for name in METRICS] == ["rank-1", "rank-5", "rank-10", "rank-20", "mAP", "mINP"]
+    assert [metric_label(name) for name in METRICS] == ["rank-1", "rank-5", "rank-10", "rank-20", "mAP", "mINP"]
     assert ranking_of(figure(mode="cascade:9")) == "cascade:9"
     assert ranking_of(figure(rerank=RERANK)) == "full, re-ranked (k-reciprocal: k1=20, k2=6, lambda=0.3)"
     assert cells_of(figure(), digits=2)["mAP"] == ("50.00", "1.25")

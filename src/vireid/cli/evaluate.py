@@ -181,9 +181,10 @@ def _evaluate_files(
 
 
 def _print_tables(values: Mapping[str, Any], title: str) -> None:
-    from vireid.report.figures import cells_of, counts_of, label
+    from vireid.evaluation.results import metric_label
+    from vireid.report.figures import cells_of, counts_of
 
-    rows = [[label(name), *cells] for name, cells in cells_of(values, digits=2).items()]
+    rows = [[metric_label(name), *cells] for name, cells in cells_of(values, digits=2).items()]
     print_table(("metric", "percent", "std over trials"), rows, title=title)
     print_values(counts_of(values))
     if "open_set" in values:

@@ -12,9 +12,14 @@ from vireid.evaluation.open_set import OpenSet
 from vireid.evaluation.ranking import RankingResult
 from vireid.matching import KReciprocal, best_of
 
-__all__ = ["METRICS", "Cascade", "EvaluationResult", "Recall", "TrialResult"]
+__all__ = ["METRICS", "Cascade", "EvaluationResult", "Recall", "TrialResult", "metric_label"]
 
 METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mINP")
+
+
+def metric_label(metric: str) -> str:
+    """A metric as people write it: `rank-1`, `mAP`."""
+    return metric.replace("rank", "rank-")
 
 
 @dataclass(frozen=True, kw_only=True)

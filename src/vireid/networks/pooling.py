@@ -18,22 +18,16 @@ class GeM(nn.Module):
     Computed in at least fp32, since 1e-12 is nothing to a half-precision number.
     """
 
-    exponent: Tensor
-
-    def __init__(self, exponent: float = 3.0, *, learnable: bool = False) -> None:
+    def __init__(self, exponent: float = 3.0) -> None:
         super().__init__()
         if exponent <= 0.0:
             raise UsageError(f"GeM's exponent must be positive, not {exponent}")
-        self.learnable = learnable
-        self._fixed = exponent
-        if learnable:
-            self.exponent = nn.Parameter(torch.tensor(float(exponent)))
+        self.exponent = exponent
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (N, C, h, w), not negative (they come out of a ReLU) -> (N, C)."""
-        exponent = self.exponent if self.learnable else self._fixed
         exact = maps.to(torch.promote_types(maps.dtype, torch.float32))
-        return (exact.pow(exponent).mean(dim=(2, 3)) + _FLOOR).pow(1.0 / exponent)
+        return (exact.pow(self.exponent).mean(dim=(2, 3)) + _FLOOR).pow(1.0 / self.exponent)
 
 
 class StripeGeM(GeM):
@@ -57,9 +51,9 @@ class StripeGeM(GeM):
         height = maps.shape[2]
         if height < self.stripes:
             raise UsageError(f"maps of {height} rows have no {self.stripes} stripes; take taller pictures or fewer")
-        powers = maps.to(torch.promote_types(maps.dtype, torch.float32)).pow(self._fixed)
+        powers = maps.to(torch.promote_types(maps.dtype, torch.float32)).pow(self.exponent)
         if height % self.stripes:
             means = F.adaptive_avg_pool2d(powers, (self.stripes, 1)).squeeze(3)
         else:
             means = powers.reshape(*powers.shape[:2], self.stripes, -1).mean(dim=3)
-        return (means + _FLOOR).pow(1.0 / self._fixed).transpose(1, 2)
+        return (means + _FLOOR).pow(1.0 / self.exponent).transpose(1, 2)

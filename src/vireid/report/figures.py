@@ -7,12 +7,7 @@ from typing import Any
 
 from vireid.evaluation.results import METRICS
 
-__all__ = ["cells_of", "counts_of", "label", "ranking_of"]
-
-
-def label(metric: str) -> str:
-    """A metric as people write it: `rank-1`, `mAP`."""
-    return metric.replace("rank", "rank-")
+__all__ = ["cells_of", "counts_of", "ranking_of"]
 
 
 def ranking_of(figure: Mapping[str, Any]) -> str:

@@ -11,10 +11,11 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from vireid.evaluation.comparison import Difference
+from vireid.evaluation.results import metric_label
 from vireid.files import write_json, write_text
 from vireid.study.plan import Contrast
 from vireid.study.results import METRICS, Results, RowResult
-from vireid.study.tables import FOUND_COLUMNS, found_cells, label, markdown, points, probability
+from vireid.study.tables import FOUND_COLUMNS, found_cells, markdown, points, probability
 
 __all__ = ["contrast_rows", "write_results"]
 
@@ -46,7 +47,7 @@ def contrast_rows(results: Results) -> list[list[str]]:
     return [
         [one.name, *found_cells(one.difference, one.verdict)]
         if one.difference
-        else [one.name, label(one.contrast.metric), *["-"] * 4, one.verdict]
+        else [one.name, metric_label(one.contrast.metric), *["-"] * 4, one.verdict]
         for one in results.contrasts
     ]
 
@@ -56,7 +57,7 @@ def _page(results: Results, *, plot: bool) -> str:
     expected = markdown(REGISTERED_COLUMNS, [_expectation(one.name, one.contrast) for one in results.contrasts])
     contrasts = f"{expected}\n{markdown(CONTRAST_COLUMNS, contrast_rows(results))}" if results.contrasts else "None.\n"
     lacking = "".join(f"- {one.name} lacks {', '.join(one.missing)}\n" for one in results.contrasts if one.missing)
-    rows = markdown(("row", "data", "protocol", "runs", *map(label, METRICS)), map(_row, results.rows))
+    rows = markdown(("row", "data", "protocol", "runs", *map(metric_label, METRICS)), map(_row, results.rows))
     runs = markdown(("run", "state", "mAP", "minutes", "attempts", "error"), map(_run, results.journal))
     parts = {
         f"# {study.name}": f"{study.question.strip()}\n\n{_registered(results)}",
@@ -105,7 +106,7 @@ def _row(row: RowResult) -> list[str]:
 def _expectation(name: str, contrast: Contrast) -> list[str]:
     """Cells below `REGISTERED_COLUMNS`."""
     expected = contrast.direction if contrast.margin is None else f"within ±{contrast.margin:g}"
-    places = [", ".join(contrast.data), contrast.protocol, label(contrast.metric)]
+    places = [", ".join(contrast.data), contrast.protocol, metric_label(contrast.metric)]
     return [name, contrast.row, contrast.baseline, *places, expected]
 
 
@@ -119,7 +120,7 @@ def _plotted(results: Results) -> Iterator[tuple[str, Difference, bool, float | 
     """Name, difference, whether it was registered, and the margin it should stay in."""
     for one in results.contrasts:
         if one.difference is not None:
-            yield f"{one.name} ({label(one.contrast.metric)})", one.difference, True, one.contrast.margin
+            yield f"{one.name} ({metric_label(one.contrast.metric)})", one.difference, True, one.contrast.margin
     for data, _, found in results.exploratory:
         yield f"{found.a} - {found.b} on {data} (mAP)", found, False, None
 

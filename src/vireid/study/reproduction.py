@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from vireid.evaluation.results import METRICS
+from vireid.evaluation.results import METRICS, metric_label
 from vireid.files import digest_of, write_json, write_text
 from vireid.study.published import Published
-from vireid.study.tables import label, markdown
+from vireid.study.tables import markdown
 
 __all__ = ["DEVIATION_COLUMNS", "Reproduction", "settings_of"]
 
@@ -47,7 +47,7 @@ class Reproduction:
                 there, spread = paper.get(metric), setting["std"][metric]
                 cells = {
                     "setting": setting["setting"],
-                    "metric": label(metric),
+                    "metric": metric_label(metric),
                     "published": "" if there is None else f"{there:.2f}",
                     "here": f"{here:.2f}",
                     "difference": "" if there is None else f"{here - there:+.2f}",

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vireid.evaluation.comparison import Difference, Figure
+from vireid.evaluation.results import metric_label
 
 __all__ = [
     "FIGURE_COLUMNS",
     "FOUND_COLUMNS",
     "figure_cells",
     "found_cells",
-    "label",
     "markdown",
     "points",
     "probability",
@@ -27,13 +27,13 @@ def figure_cells(figure: Figure) -> list[str]:
     low, high = figure.interval
     spreads = ("-" if spread is None else f"{spread:.2f}" for spread in (figure.std_runs, figure.std_trials))
     mean = f"{figure.estimate.value:.2f}"
-    return [label(figure.metric), str(figure.sample.runs), mean, f"{low:.1f} to {high:.1f}", *spreads]
+    return [metric_label(figure.metric), str(figure.sample.runs), mean, f"{low:.1f} to {high:.1f}", *spreads]
 
 
 def found_cells(found: Difference, verdict: str) -> list[str]:
     """Cells below `FOUND_COLUMNS`, in percentage points."""
     return [
-        label(found.metric),
+        metric_label(found.metric),
         f"{found.estimate.value:+.2f}",
         points(*found.interval),
         probability(found.p_holm),
@@ -49,11 +49,6 @@ def points(low: float, high: float) -> str:
 
 def probability(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def label(metric: str) -> str:
-    """A metric as people write it: `rank-1`, `mAP`."""
-    return metric.replace("rank", "rank-")
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

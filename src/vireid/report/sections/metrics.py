@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vireid.evaluation.comparison import Figure, Group
-from vireid.evaluation.results import METRICS
+from vireid.evaluation.results import METRICS, metric_label
 from vireid.evaluation.statistics import estimate
 from vireid.report.blocks import Block, Section, Table, Text
-from vireid.report.figures import cells_of, counts_of, label, ranking_of
+from vireid.report.figures import cells_of, counts_of, ranking_of
 from vireid.report.material import Material
 
 __all__ = ["figures_of", "groups_of", "metrics"]
@@ -58,7 +58,7 @@ def _intervals(runs: Sequence[Material]) -> Table:
             low, high = figure.interval
             between = "-" if figure.std_runs is None else f"{figure.std_runs:.1f}"
             cells = [f"{figure.estimate.value:.1f}", f"{low:.1f} to {high:.1f}", between, str(len(group.runs))]
-            rows.append([group.name, label(figure.metric), *cells])
+            rows.append([group.name, metric_label(figure.metric), *cells])
     return Table(
         "95 % intervals over the people of the test, and over training seeds where several runs differ by the seed "
         "alone. Which differences between methods are real, the command vireid compare says.",
@@ -73,7 +73,7 @@ def _table(caption: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Table
         [name, *(mean if spread == "-" else f"{mean} ± {spread}" for mean, spread in cells_of(row, digits=1).values())]
         for name, row in rows
     ]
-    return Table(caption, ["", *(label(name) for name in METRICS)], cells)
+    return Table(caption, ["", *(metric_label(name) for name in METRICS)], cells)
 
 
 def _dataset(figure: Mapping[str, Any]) -> str:

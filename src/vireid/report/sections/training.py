@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vireid.evaluation.results import metric_label
 from vireid.report.blocks import Block, Drawing, Section, Text
-from vireid.report.figures import label
 from vireid.report.material import Material, each
 from vireid.report.plots import line_plot
 
@@ -36,8 +36,8 @@ def training(runs: Sequence[Material]) -> Section:
     for metric in dict.fromkeys(name for found in validations.values() for name in found):
         lines = {name: found[metric] for name, found in validations.items() if metric in found}
         ends = each({name: f"{y[-1]:.3g} at the end" for name, (_, y) in lines.items()})
-        told = f"{label(metric)} on identities held out of training. {ends}."
-        blocks.append(_drawing(lines, label(metric), told))
+        told = f"{metric_label(metric)} on identities held out of training. {ends}."
+        blocks.append(_drawing(lines, metric_label(metric), told))
     return Section("Training", blocks)
 
 
