@@ -180,6 +180,7 @@ def test_held_out_identities_select_the_epoch_and_are_never_trained_on(
     assert len(validations) == 2
     assert all(0 <= found["mAP"] <= 100 for found in validations)
     assert set(data.held_out) < set(bundle.card.identities), "they count as seen: the epoch was chosen on them"
+    assert bundle.card.held_out == data.held_out
 
 
 def test_bf16_trains(small: Overrides, dataset: Dataset, tmp_path: Path) -> None:

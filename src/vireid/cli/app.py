@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from vireid.cli import (
+    calibrate,
     compare,
     data,
     demo,
@@ -21,6 +22,7 @@ from vireid.cli import (
     search,
     study,
     train,
+    verify,
 )
 from vireid.errors import UsageError, VireidError, training_packages
 
@@ -52,6 +54,7 @@ app.add_typer(data.app, name="data")
 app.command("pretrain")(pretrain.pretrain)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("calibrate")(calibrate.calibrate)
 app.command("compare")(compare.compare)
 app.command("study")(study.study)
 app.command("report")(report.report)
@@ -59,6 +62,7 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("import")(import_checkpoint.import_checkpoint)
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.command("verify")(verify.verify)
 app.add_typer(methods.app, name="methods")
 app.add_typer(recipes.app, name="recipes")
 

@@ -13,6 +13,9 @@ def search(
     modality: Annotated[str, typer.Option(help="What kind of camera took it: visible or infrared.")],
     gallery: Annotated[Path, typer.Option(help="Folder that `vireid index` wrote.")],
     top: Annotated[int, typer.Option(min=1, help="Hits wanted.")] = 10,
+    min_llr: Annotated[
+        float | None, typer.Option(help="No hit below this log-likelihood ratio; the model must be calibrated.")
+    ] = None,
     filters: Annotated[
         list[str] | None,
         typer.Option("--filter", metavar="COLUMN=VALUE", help="Only these pictures; repeat a column to allow several."),
@@ -28,7 +31,8 @@ def search(
 ) -> None:
     """Rank the pictures of a gallery by how much they look like the person in a picture.
 
-    A gallery that holds both modalities is searched in the other one, unless a filter on modality says otherwise.
+    Where the model is calibrated (`vireid calibrate`), both modalities are ranked together by log-likelihood ratio.
+    Where it is not, the other modality alone is searched, unless a filter on modality says otherwise.
 
     Example: vireid search person.jpg --modality infrared --gallery galleries/entrance --html sheet.html
     """
@@ -37,7 +41,7 @@ def search(
 
     wanted = _parse(filters or [])
     result = Gallery.open(gallery, bundle=bundle, device=device).search(
-        image, modality=modality, top=top, filters=wanted
+        image, modality=modality, top=top, min_llr=min_llr, filters=wanted
     )
     if html:
         title = f"Pictures like {image.name}"
@@ -45,14 +49,27 @@ def search(
     if as_json:
         print_json(result.to_json())
         return
+    calibrated = bool(result.calibration)
     rows = [
-        [hit.rank, f"{hit.score:.4f}", hit.modality, "-" if hit.camera is None else hit.camera, hit.path]
+        [
+            hit.rank,
+            f"{hit.score:.4f}",
+            *([f"{hit.llr:+.2f}", f"{hit.false_matches:.2g}"] if calibrated else []),
+            hit.modality,
+            "-" if hit.camera is None else hit.camera,
+            hit.path,
+        ]
         for hit in result.hits
     ]
+    columns = ("rank", "score", *(("llr", "by chance") if calibrated else ()), "modality", "camera", "path")
     if rows:
-        print_table(("rank", "score", "modality", "camera", "path"), rows, title=f"{image.name} ({modality})")
+        print_table(columns, rows, title=f"{image.name} ({modality})")
+    elif result.counts:
+        say(f"no picture reaches a log-likelihood ratio of {min_llr:g}")
     if result.note:
         say(result.note)
+    if result.warning:
+        say(result.warning)
     if html:
         hidden = "; its pictures are restricted and left out" if result.restricted and not show_restricted else ""
         say(f"contact sheet: {html}{hidden}")

@@ -5,6 +5,7 @@ from vireid.gallery.gallery import Gallery
 from vireid.gallery.results import Broken, Hit, IndexReport, SearchResult
 from vireid.gallery.sheet import contact_sheet_html
 from vireid.gallery.store import Entries, Found, GalleryStore
+from vireid.gallery.verification import Verification, verify
 
 __all__ = [
     "Broken",
@@ -16,5 +17,7 @@ __all__ = [
     "Hit",
     "IndexReport",
     "SearchResult",
+    "Verification",
     "contact_sheet_html",
+    "verify",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from vireid.data.images import read_image
 from vireid.errors import BundleError, GalleryError, UsageError, choose, training_packages
+from vireid.gallery.calibrated import aim_at, rank_aimed
 from vireid.gallery.exact import ExactStore
 from vireid.gallery.filters import check_filters, describe_filters
 from vireid.gallery.header import (
@@ -27,11 +29,12 @@ from vireid.gallery.header import (
     writer,
 )
 from vireid.gallery.indexing import Indexer
-from vireid.gallery.ranking import mode_of, rank_entries
+from vireid.gallery.ranking import mode_of
 from vireid.gallery.results import IndexReport, SearchResult
 from vireid.gallery.sources import list_images
 from vireid.gallery.store import Filters, GalleryStore
 from vireid.matching import Matcher, create_matcher, is_registered
+from vireid.matching.calibration import Calibration
 from vireid.methods.bundle import Bundle
 from vireid.types import Embeddings, Modality, Track, untracked
 
@@ -168,24 +171,28 @@ class Gallery:
         *,
         modality: str,
         top: int = 10,
+        min_llr: float | None = None,
         filters: Mapping[str, Any] | None = None,
         encoder: Encoder | None = None,
     ) -> SearchResult:
         """The pictures of the gallery that look most like the person in `image`.
 
-        Where the gallery holds the other modality, that one alone is searched: scores within a modality are higher than
-        across, so a mixed list would begin with the query's own. The result's note says so, and a filter on `modality`
-        decides otherwise.
+        Where the model is calibrated (`vireid calibrate`), hits carry log-likelihood ratios, and a gallery of both
+        modalities is ranked by them. Where it is not, the other modality alone is searched: scores within a modality
+        are higher than across, so a mixed list would begin with the query's own. The result's note says so, and a
+        filter on `modality` decides otherwise.
 
         Args:
             image: file, bytes of a file, or array (H, W, 3) uint8.
             modality: which camera took it, `visible` or `infrared`.
             top: hits wanted; fewer come where fewer match.
+            min_llr: no hit below this log-likelihood ratio (natural logarithm).
             filters: column -> value or list of values (None: unknown), e.g. {"camera": [1, 2]}.
             encoder: embeds the picture (default: that of the gallery's model).
 
         Raises:
-            UsageError: unknown modality or column, `top` below 1, no such device, an encoder of another bundle.
+            UsageError: unknown modality or column, `top` below 1, no such device, an encoder of another bundle, a
+                least ratio without a calibration. BundleError: a damaged calibration.
             ImageError: the picture cannot be read.
             GalleryError: the gallery's model is not where it was, or is another one by now.
         """
@@ -196,7 +203,9 @@ class Gallery:
         refuse_other_encoder(used, self.header.digest)
         found = used.embed([pixels], side)
         name = os.fspath(image) if isinstance(image, str | os.PathLike) else "picture"
-        return self.search_vectors(found, modality=side, top=top, filters=filters, names=[name], pictures=[image])[0]
+        return self.search_vectors(
+            found, modality=side, top=top, min_llr=min_llr, filters=filters, names=[name], pictures=[image]
+        )[0]
 
     def search_vectors(
         self,
@@ -204,14 +213,15 @@ class Gallery:
         *,
         modality: str | None = None,
         top: int = 10,
+        min_llr: float | None = None,
         filters: Mapping[str, Any] | None = None,
         names: Sequence[str] | None = None,
         pictures: Sequence[Any] | None = None,
     ) -> list[SearchResult]:
         """Search with embeddings of this gallery's model, or with their vectors (Q, D) where its matcher needs no more.
 
-        `modality` None says that nothing is known of the queries, and all pictures are searched. `names` and `pictures`
-        are taken over into the results.
+        `modality` None says that nothing is known of the queries: all pictures are searched, by their scores. `names`
+        and `pictures` are taken over into the results.
 
         Raises:
             UsageError: as `search`. GalleryError: vectors of another length than the gallery's.
@@ -219,21 +229,25 @@ class Gallery:
         checked = self._check(top, filters)
         queries = vectors if isinstance(vectors, Embeddings) else Embeddings(np.atleast_2d(vectors))
         side = None if modality is None else Modality(choose(str(modality), list(Modality), "modality"))
-        aimed, note = self._aim(side, checked)
-        held = self.modalities()
-        searched = tuple(str(m) for m in aimed.get("modality", held) if str(m) in held)
+        calibration, lacking = self._calibration if side else (None, "")
+        aim = aim_at(self.store, side, checked, calibration, lacking=lacking)
+        ranked = rank_aimed(self.store, self._matcher, queries, aim, top=top, min_llr=min_llr)
         return [
             SearchResult(
                 query=names[place] if names else f"vector {place}",
                 modality=None if side is None else str(side),
-                searched=searched,
+                searched=tuple(aim.counts),
                 mode=mode_of(self._matcher, top),
-                note=note if hits else f"no picture of the gallery matches {describe_filters(aimed)}",
+                note=aim.note if aim.counts else f"no picture of the gallery matches {describe_filters(aim.filters)}",
                 hits=hits,
                 picture=pictures[place] if pictures else None,
                 restricted=self.header.restricted,
+                counts=aim.counts,
+                calibration=calibration.digest if calibration and aim.calibrations else "",
+                min_llr=min_llr,
+                false_matches=None if min_llr is None else aim.false_matches(min_llr),
             )
-            for place, hits in enumerate(rank_entries(self.store, self._matcher, queries, top=top, filters=aimed))
+            for place, hits in enumerate(ranked)
         ]
 
     def _check(self, top: int, filters: Mapping[str, Any] | None) -> Filters:
@@ -243,23 +257,14 @@ class Gallery:
             raise GalleryError(f"gallery {self.path} holds no pictures; run the `vireid index` that was stopped again")
         return check_filters(filters, self.columns)
 
-    def _aim(self, side: Modality | None, filters: Filters) -> tuple[Filters, str]:
-        """Filters with the modality that is searched, and a note on it."""
-        held = self.modalities()
-        if side is None or "modality" in filters:
-            return filters, ""
-        if side.other not in held:
-            return (
-                filters,
-                f"the gallery holds {side} pictures only, as the query is: this is no search across modalities",
-            )
-        if side not in held:
-            return filters, ""
-        note = (
-            f"searched the {held[side.other]} {side.other} pictures; "
-            f"the {held[side]} {side} ones are left out unless a filter on modality asks for them"
-        )
-        return {**filters, "modality": [str(side.other)]}, note
+    @cached_property
+    def _calibration(self) -> tuple[Calibration | None, str]:
+        """That of the gallery's model, or why there is none."""
+        try:
+            found = self._own_bundle().calibration()
+        except GalleryError:
+            return None, "the gallery's model is not where it was, so its calibration is not known"
+        return found, "the model is not calibrated (`vireid calibrate`)"
 
     @property
     def _matcher(self) -> Matcher:

@@ -40,7 +40,11 @@ class IndexReport:
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """A picture of the gallery that a search found. `rank` counts from 1; a higher score is better."""
+    """A picture of the gallery that a search found. `rank` counts from 1; a higher score is better.
+
+    llr: natural log-likelihood ratio of one person against two; false_matches: how many pictures of other people are
+    expected to reach it in what was searched. None where the model is not calibrated.
+    """
 
     rank: int
     score: float
@@ -48,6 +52,8 @@ class Hit:
     modality: str
     camera: int | str | None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    llr: float | None = None
+    false_matches: float | None = None
 
     @property
     def identity(self) -> Any:
@@ -62,7 +68,9 @@ class SearchResult:
     query: its path, or what stands for one. searched: the modalities that were searched. note: what the searcher should
     know of how that was chosen. mode: `full`, or `cascade:K` where the K first of a first stage were rescored.
     picture: what was searched with (path, bytes or array); None for a bare vector. restricted: contact sheets leave the
-    pictures out unless told otherwise.
+    pictures out unless told otherwise. counts: pictures that match, by modality. calibration: digest of what `llr`
+    comes from, empty where there is none. min_llr: the least that was asked for; false_matches: pictures of other
+    people that are expected to reach it.
     """
 
     query: str
@@ -73,6 +81,27 @@ class SearchResult:
     hits: tuple[Hit, ...]
     picture: Any = field(default=None, repr=False, compare=False)
     restricted: bool = False
+    counts: Mapping[str, int] = field(default_factory=dict)
+    calibration: str = ""
+    min_llr: float | None = None
+    false_matches: float | None = None
+
+    @property
+    def warning(self) -> str:
+        """How many of the hits chance alone would give; empty where that is not known."""
+        last = self.hits[-1] if self.hits else None
+        if self.min_llr is not None and self.false_matches is not None:
+            reached, expected = self.min_llr, self.false_matches
+        elif last is not None and last.llr is not None and last.false_matches is not None:
+            reached, expected = last.llr, last.false_matches
+        else:
+            return ""
+        told = (
+            f"in {sum(self.counts.values())} pictures about {expected:.2g} of other people are expected at a "
+            f"log-likelihood ratio of {reached:.1f} or above"
+        )
+        first = self.hits[0].false_matches if self.hits else None
+        return f"{told}; even the first hit is what chance gives" if first is not None and first >= 1 else told
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -89,5 +118,10 @@ class SearchResult:
             "mode": self.mode,
             "note": self.note,
             "restricted": self.restricted,
+            "counts": dict(self.counts),
+            "calibration": self.calibration or None,
+            "min_llr": self.min_llr,
+            "false_matches": self.false_matches,
+            "warning": self.warning,
             "hits": [asdict(hit) for hit in self.hits],
         }

@@ -3,6 +3,7 @@
     bundle.json          method, options, data, preprocessing, model card, SHA-256 of the weights
     weights.safetensors  the method's state
     figures.json         what was measured with it since; not part of the hash, since knowledge grows
+    calibration.json     what its scores mean, where that was measured; bound to the hash and not part of it
 
 Reading a bundle needs no torch; `method()` and the encoder do.
 """
@@ -23,6 +24,7 @@ from pydantic import Field
 from vireid.errors import BundleError, LeakError, RecipeError, training_packages
 from vireid.files import new_folder, write_json
 from vireid.matching import Matcher, create_matcher, is_registered
+from vireid.matching.calibration import Calibration
 from vireid.methods import create
 from vireid.options import Options, parse
 from vireid.types import DataInfo
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Bundle", "Card", "Preprocessing", "identity_names", "save_bundle"]
 
 HEADER, WEIGHTS, FIGURES, _LOCK = "bundle.json", "weights.safetensors", "figures.json", ".figures.lock"
+CALIBRATION = "calibration.json"
 
 
 class Preprocessing(Options):
@@ -65,6 +68,9 @@ class Card(Options):
     identities: tuple[int, ...] = Field(description="identities trained on; a test that contains one is refused")
     identity_names: tuple[str, ...] = Field(
         (), description="their names, where the data set names them and numbers them itself"
+    )
+    held_out: tuple[int, ...] = Field(
+        (), description="those of them that were kept out of the losses, to select the epoch; calibration may use them"
     )
     recipe: str = Field(description="SHA-256 of the resolved recipe; empty for a model that was imported")
     seed: int
@@ -183,6 +189,36 @@ class Bundle:
                 f"model was trained for protocol {card.protocol!r} of {card.dataset}; test it on that split, or train "
                 "another. A data set of the same name that shows other people needs a name of its own in expected.json"
             )
+
+    def calibration(self) -> Calibration | None:
+        """What this model's scores mean; None where nobody measured it (`vireid calibrate`).
+
+        Raises:
+            BundleError: the file is damaged, of another version, or of another model.
+        """
+        file = self.path / CALIBRATION
+        if not file.is_file():
+            return None
+        try:
+            found = parse(Calibration, json.loads(file.read_text(encoding="utf-8")), where=str(file))
+        except (json.JSONDecodeError, UnicodeDecodeError, RecipeError) as error:
+            raise BundleError(f"{file} is damaged or of another version ({error}); run `vireid calibrate`") from None
+        if found.bundle != self.digest:
+            raise BundleError(
+                f"{file} calibrates model {found.bundle[:12]}, and this is {self.digest[:12]}; remove it, or run "
+                f"`vireid calibrate` to replace it"
+            )
+        return found
+
+    def attach(self, calibration: Calibration) -> None:
+        """Keep a calibration of this model, in the place of an older one. The model's hash stays what it is.
+
+        Raises:
+            BundleError: it is of another model. OSError: the bundle cannot be written.
+        """
+        if calibration.bundle != self.digest:
+            raise BundleError(f"the calibration is of model {calibration.bundle[:12]}, not of {self.digest[:12]}")
+        write_json(self.path / CALIBRATION, calibration.model_dump(mode="json"))
 
     def figures(self) -> list[dict[str, Any]]:
         """What was measured with this model so far."""

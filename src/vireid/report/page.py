@@ -28,7 +28,9 @@ from vireid.report.sections.thresholds import thresholds
 from vireid.report.sections.training import training
 from vireid.types import Say, Track, silent, untracked
 
-__all__ = ["sections_of", "write_report"]
+__all__ = ["render", "sections_of", "write_report"]
+
+_NOTE = "Tested on identities that were not trained on."
 
 
 def write_report(
@@ -73,7 +75,9 @@ def write_report(
     materials = _named_apart(materials)
     refuse_unlike(groups_of(materials))
     sections = sections_of(materials, command=command)
-    write_text(out, _page(materials, sections, links or {}))
+    methods = " and ".join(dict.fromkeys(material.bundle.method_name for material in materials))
+    title = f"{methods} on {materials[0].dataset.name}"
+    write_text(out, render(title=title, note=_NOTE, sections=sections, links=links))
     return {
         "report": str(out),
         "sections": [section.title for section in sections],
@@ -106,7 +110,8 @@ def sections_of(runs: Sequence[Material], *, command: str = "") -> list[Section]
     ]
 
 
-def _page(runs: Sequence[Material], sections: Sequence[Section], links: Mapping[str, str]) -> str:
+def render(*, title: str, note: str, sections: Sequence[Section], links: Mapping[str, str] | None = None) -> str:
+    """A self-contained HTML page of sections. note: one line below the title."""
     environment = Environment(
         loader=PackageLoader("vireid.report"),
         autoescape=True,
@@ -115,9 +120,8 @@ def _page(runs: Sequence[Material], sections: Sequence[Section], links: Mapping[
         lstrip_blocks=True,
     )
     environment.filters["groupby_runs"] = _runs_of_a_kind
-    methods = dict.fromkeys(run.bundle.method_name for run in runs)
-    title = f"{' and '.join(methods)} on {runs[0].dataset.name}"
-    return environment.get_template("report.html").render(title=title, sections=sections, links=links)
+    page = environment.get_template("report.html")
+    return page.render(title=title, note=note, sections=sections, links=links or {})
 
 
 def _runs_of_a_kind(blocks: Sequence[Block]) -> list[tuple[str, list[Block]]]:

@@ -183,6 +183,7 @@ class TrainingData:
             protocol=self.protocol,
             identities=tuple(sorted(int(i) for i in self.table.identity.unique())),
             identity_names=identity_names(self.table),
+            held_out=self.held_out,
             recipe=recipe.digest,
             seed=recipe.seed,
             vireid=vireid,
