@@ -53,7 +53,7 @@ def test_it_computes_what_timm_computes():
     visible, infrared = images(2), images(1, seed=1)
     with torch.no_grad():
         expected = reference.forward_features(torch.cat([visible, infrared]))
-        whole, patches = network(visible, infrared)
+        whole, patches, _ = network(visible, infrared)
         torch.testing.assert_close(whole, expected[:, 0])
         torch.testing.assert_close(patches, expected[:, 1:])
         torch.testing.assert_close(network(None, infrared).patches, expected[2:, 1:])
