@@ -28,7 +28,7 @@ from vireid.report.sections.thresholds import thresholds
 from vireid.report.sections.training import training
 from vireid.types import Say, Track, silent, untracked
 
-__all__ = ["sections_of", "write_report"]
+__all__ = ["render", "sections_of", "write_report"]
 
 
 def write_report(
@@ -73,7 +73,9 @@ def write_report(
     materials = _named_apart(materials)
     refuse_unlike(groups_of(materials))
     sections = sections_of(materials, command=command)
-    write_text(out, _page(materials, sections, links or {}))
+    methods = dict.fromkeys(run.bundle.method_name for run in materials)
+    title = f"{' and '.join(methods)} on {materials[0].dataset.name}"
+    write_text(out, render(title, sections, links or {}))
     return {
         "report": str(out),
         "sections": [section.title for section in sections],
@@ -106,7 +108,8 @@ def sections_of(runs: Sequence[Material], *, command: str = "") -> list[Section]
     ]
 
 
-def _page(runs: Sequence[Material], sections: Sequence[Section], links: Mapping[str, str]) -> str:
+def render(title: str, sections: Sequence[Section], links: Mapping[str, str]) -> str:
+    """A page as HTML text, whole in itself."""
     environment = Environment(
         loader=PackageLoader("vireid.report"),
         autoescape=True,
@@ -115,8 +118,6 @@ def _page(runs: Sequence[Material], sections: Sequence[Section], links: Mapping[
         lstrip_blocks=True,
     )
     environment.filters["groupby_runs"] = _runs_of_a_kind
-    methods = dict.fromkeys(run.bundle.method_name for run in runs)
-    title = f"{' and '.join(methods)} on {runs[0].dataset.name}"
     return environment.get_template("report.html").render(title=title, sections=sections, links=links)
 
 

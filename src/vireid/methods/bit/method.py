@@ -155,10 +155,9 @@ class BIT(Method):
         grey = pmt.enabled and clock.epoch < pmt.grey_epochs
         visible = batch["visible"].images
         whole = self.network(self._grey(visible) if grey else visible, batch["infrared"].images).whole
-        sides = whole[: len(visible)], whole[len(visible) :]
-        losses = self._vector_losses(batch, sides, apart=grey)
+        features, labels, infrared = _joined(batch, whole[: len(visible)], whole[len(visible) :])
+        losses = self._vector_losses(features, labels, infrared, apart=grey)
         if pmt.enabled and not grey:
-            features, labels, infrared = _joined(batch, sides)
             if pmt.enhancement:
                 enhanced = modality_shared_enhancement(features, labels, infrared)
                 losses["enhancement"] = pmt.enhancement * enhanced
@@ -166,10 +165,11 @@ class BIT(Method):
                 losses["centre"] = pmt.centre * discriminative_centre_loss(features, labels)
         return losses
 
-    def _vector_losses(self, batch: Batch, sides: tuple[Tensor, Tensor], *, apart: bool = False) -> dict[str, Tensor]:
+    def _vector_losses(
+        self, features: Tensor, labels: Tensor, infrared: Tensor, *, apart: bool = False
+    ) -> dict[str, Tensor]:
         """Of class tokens: cross-entropy of both modalities, each a mean and both added, and batch-hard triplet over
         all pictures, or `apart` within each modality, both added."""
-        features, labels, infrared = _joined(batch, sides)
         _, logits = self.head(features)
         modalities = (~infrared, infrared)
         margin = self.options.margin
@@ -191,7 +191,8 @@ class BIT(Method):
         if distil.weight or self.options.negatives:
             with evaluating(self.head):
                 vectors = [gather(self._vector(seen[modality])) for modality in Modality]
-            cosines = vectors[0] @ vectors[1].T
+            with torch.autocast(same.device.type, enabled=False):  # which would round the product
+                cosines = vectors[0] @ vectors[1].T
             looked = hardest_pairs(cosines, same, self.options.negatives) if self.options.negatives else None
         logits, met = (gather(part) for part in self._look(seen, batch, looked))
         losses = {"pair": pair_matching_loss(logits, same, looked=looked)}
@@ -201,9 +202,9 @@ class BIT(Method):
         if distil.weight and cosines is not None:
             taught = pair_distillation(logits, cosines, temperature=distil.temperature, looked=looked)
             losses["distillation"] = distil.weight * taught
-        return losses | (
-            self._vector_losses(batch, (seen[VISIBLE].whole, seen[INFRARED].whole)) if joint.blocks else {}
-        )
+        if joint.blocks:
+            losses |= self._vector_losses(*_joined(batch, seen[VISIBLE].whole, seen[INFRARED].whole))
+        return losses
 
     def _look(self, seen: dict[Modality, Tokens], batch: Batch, looked: Tensor | None) -> tuple[Tensor, Tensor]:
         """Logits and cosines (V, I) of this process's visible pictures with all infrared ones."""
@@ -221,12 +222,11 @@ class BIT(Method):
         return (((images * std + mean) * weights).sum(dim=1, keepdim=True) - mean) / std
 
 
-def _joined(batch: Batch, sides: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+def _joined(batch: Batch, visible: Tensor, infrared: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Features (N, C) of both modalities and of all processes, their labels (N,), and which are infrared (N,) bool."""
-    parts = [gather(side) for side in sides]
+    parts = gather(visible), gather(infrared)
     labels = torch.cat([gather(batch[modality.value].labels) for modality in Modality])
-    infrared = torch.arange(len(labels), device=labels.device) >= len(parts[0])
-    return torch.cat(parts), labels, infrared
+    return torch.cat(parts), labels, torch.arange(len(labels), device=labels.device) >= len(parts[0])
 
 
 def _pair_network(options: BITOptions, backbone: ViT) -> PairNetwork:

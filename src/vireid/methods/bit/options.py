@@ -88,7 +88,7 @@ class ContrastOptions(Options):
 
 
 class JointOptions(Options):
-    """The backbone's last blocks may learn on with the pair network, by the first phase's losses too."""
+    """The backbone's last blocks may learn on with the pair network, by identity and triplet loss too."""
 
     blocks: int = Field(0, ge=0, description="blocks that learn in the second phase; 0: the backbone is frozen")
     rate: float = Field(0.1, gt=0.0, description="their learning rate, and the classifier's, relative to the network's")
