@@ -67,7 +67,7 @@ def measured(path: Path, given: argparse.Namespace) -> list[dict[str, Any]]:
     for mode in MODES:
         seconds, found = median(lambda m=mode: evaluate(protocol, embeddings, rows, matcher, mode=m), given.repeat)
         values = found.to_json()
-        recall = values.get("cascade", {}).get("recall", {})
+        recall = values.get("cascade", {}).get("first_stage_recall", {})
         line = {"name": "cascade", "mode": mode, "pairs": pairs_of(protocol, mode), "seconds": round(seconds, 4)}
         line |= {name: round(values[name], 2) for name in ("rank1", "mAP")} | {"recall": recall}
         lines.append(line | {"protocol": protocol.name, "device": given.device, "threads": given.threads})
