@@ -77,13 +77,16 @@ class DataInfo:
     """What a method needs to know of the training data to build itself.
 
     `identities` is the number of training classes (None where labels are not known); `image_size` is
-    (height, width) in pixels; the camera lists hold the cameras seen in training, per modality.
+    (height, width) in pixels; the camera lists hold the cameras seen in training, per modality; `mean` and `std` say
+    how pictures are normalised, per channel, after division by 255.
     """
 
     identities: int | None
     image_size: tuple[int, int]
     visible_cameras: tuple[int, ...] = ()
     infrared_cameras: tuple[int, ...] = ()
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from vireid.data.permutation import read_permutation
 from vireid.data.protocol import Protocol, Rule
 from vireid.data.sampling import sightings, take
 from vireid.data.sysu import Sysu
-from vireid.types import CmcKind, Modality
+from vireid.evaluation import evaluate
+from vireid.matching import Matcher
+from vireid.types import CmcKind, Embeddings, Modality, Side
 
 PERMUTATION = os.environ.get("VIREID_SYSU_PERMUTATION")
 needs_permutation = pytest.mark.skipif(
@@ -194,3 +197,43 @@ def test_official_galleries_differ_between_trials_as_published(official_sysu: Sy
         drawn = [take(list(groups.values()), permutation.draw(t, sizes, shots=shots)) for t in range(10)]
         counts[name, shots] = len(np.unique(np.concatenate(drawn)))
     assert counts == {("all", 1): 2456, ("indoor", 1): 935, ("all", 10): 6723, ("indoor", 10): 2894}
+
+
+class Counting(Matcher):
+    """Counts how often each pair of pictures is looked at."""
+
+    name, exact, fields = "counting", False, ("number",)
+
+    def __init__(self, pictures: int) -> None:
+        self.looked = np.zeros((pictures, pictures), np.uint8)
+
+    def lift(self, embeddings: Embeddings[Any], side: Side) -> Any:
+        return embeddings.vector
+
+    def score(self, query: Embeddings[Any], gallery: Embeddings[Any]) -> Any:
+        self.looked[query.fields["number"][:, None], gallery.fields["number"]] += 1
+        return query.vector @ gallery.vector.T
+
+    def rescore(self, query: Embeddings[Any], gallery: Embeddings[Any], candidates: Any) -> Any:
+        self.looked[query.fields["number"][:, None], gallery.fields["number"][candidates]] += 1
+        return np.einsum("qd,qkd->qk", query.vector, gallery.vector[candidates])
+
+
+@pytest.mark.parametrize("mode", ["full", "cascade:50"])
+def test_ten_trials_look_at_each_distinct_pair_once(official_sysu: Sysu, mode: str):
+    protocol = official_sysu.protocol("all-single-agw")
+    trials = protocol.trials()
+    rows = np.unique(np.concatenate([np.concatenate([trial.query, trial.gallery]) for trial in trials]))
+    vectors = np.random.default_rng(0).standard_normal((len(rows), 4))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    matcher = Counting(len(rows))
+    evaluate(protocol, Embeddings(vectors, {"number": np.arange(len(rows))}), rows, matcher, mode=mode)
+    assert matcher.looked.max() == 1
+    seen, draws = int(matcher.looked.sum()), 10 * 3803 * (301 if mode == "full" else 50)
+    assert seen == 3803 * 2489 if mode == "full" else 0 < seen < draws
+    if mode == "full":
+        return
+    possible = np.zeros_like(matcher.looked, np.bool_)
+    for trial in trials:
+        possible[np.searchsorted(rows, trial.query)[:, None], np.searchsorted(rows, trial.gallery)] |= ~trial.invalid
+    assert not (matcher.looked.astype(np.bool_) & ~possible).any()

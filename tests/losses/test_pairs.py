@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vireid.errors import UsageError
-from vireid.losses.pairs import aggregation_contrast, pair_matching_loss
+from vireid.losses.pairs import aggregation_contrast, hardest_pairs, pair_matching_loss
 
 PEOPLE = torch.tensor([0, 0, 1, 1, 2, 2])
 SAME = PEOPLE[:, None] == PEOPLE
@@ -79,3 +79,25 @@ def test_gradients_are_right():
 def test_a_batch_without_positives_is_refused():
     with pytest.raises(UsageError, match="show one person"):
         aggregation_contrast(cosines(2, 2), torch.zeros(2, 2, dtype=torch.bool), temperature=0.1)
+
+
+def test_the_hardest_pairs_are_the_nearest_of_every_picture():
+    similar = torch.tensor([[0.9, 0.8, 0.1, 0.7], [0.2, 0.9, 0.3, 0.4], [0.5, 0.6, 0.1, 0.5]])
+    same = torch.tensor([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]).bool()
+    found = hardest_pairs(similar, same, 1)
+    # rows choose columns 1, 3, 1; columns choose rows 2, 0, 1, 0
+    expected = [[1, 1, 0, 1], [0, 1, 1, 1], [1, 1, 1, 0]]
+    assert found.int().tolist() == expected
+    assert hardest_pairs(similar, same, 9).all()
+    equal = hardest_pairs(torch.zeros(2, 4), torch.zeros(2, 4, dtype=torch.bool), 1)
+    assert equal.int().tolist() == [[1, 1, 1, 1], [1, 0, 0, 0]]
+
+
+def test_losses_of_some_pairs_are_those_of_the_pairs_alone():
+    values, looked = cosines(seed=3), torch.zeros(6, 6, dtype=torch.bool)
+    looked[:4, :4] = True
+    few = values[:4, :4]
+    found = pair_matching_loss(values, SAME, looked=looked)
+    torch.testing.assert_close(found, pair_matching_loss(few, SAME[:4, :4]))
+    found = aggregation_contrast(values, SAME, temperature=0.2, looked=looked)
+    torch.testing.assert_close(found, aggregation_contrast(few, SAME[:4, :4], temperature=0.2))

@@ -53,10 +53,39 @@ def test_it_computes_what_timm_computes():
     visible, infrared = images(2), images(1, seed=1)
     with torch.no_grad():
         expected = reference.forward_features(torch.cat([visible, infrared]))
-        whole, patches = network(visible, infrared)
+        whole, patches, _ = network(visible, infrared)
         torch.testing.assert_close(whole, expected[:, 0])
         torch.testing.assert_close(patches, expected[:, 1:])
         torch.testing.assert_close(network(None, infrared).patches, expected[2:, 1:])
+
+
+def test_the_attention_of_the_class_token_is_that_of_the_last_block():
+    torch.manual_seed(0)
+    network = ViT(NANO, image_size=(48, 24)).eval()
+    block, given, made = network.model.blocks[-1], [], []
+    block.register_forward_pre_hook(lambda _, tokens: given.append(tokens[0]))
+    block.attn.register_forward_hook(lambda *seen: made.append(seen[2]))
+    with torch.no_grad():
+        tokens = network(images(2), None, attention=True)
+        plain = network(images(2), None)
+        parts = block.attn.qkv(block.norm1(given[0])).view(2, 9, 3, 4, 32).permute(2, 0, 3, 1, 4)
+        query, key, value = parts
+        attention = (query @ key.mT / 32**0.5).softmax(dim=-1)
+        read = block.attn.proj((attention @ value).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(read, made[0], atol=1e-5, rtol=1e-4)  # this is what the block does
+    torch.testing.assert_close(tokens.attention, attention.mean(dim=1)[:, 0, 1:])
+    assert plain.attention is None
+    assert torch.equal(plain.patches, tokens.patches)
+
+
+def test_the_last_blocks_are_those_before_the_end():
+    network = ViT(NANO, image_size=(48, 24))
+    names = {id(p): name for name, p in network.model.named_parameters()}
+    found = {names[id(p)].rpartition(".")[0].split(".attn")[0] for p in network.last(2)}
+    assert {name.split(".")[1] for name in found if name.startswith("blocks")} == {"4", "5"}
+    assert {names[id(p)] for p in network.last(0)} == {"norm.weight", "norm.bias"}
+    with pytest.raises(UsageError, match="has 6 blocks, not 7 that could learn"):
+        network.last(7)
 
 
 def test_overlapping_patches_are_those_that_a_stride_cuts():

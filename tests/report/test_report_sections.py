@@ -19,7 +19,7 @@ from vireid.report.blocks import Bar, Drawing, Facts, Picture, Ranking, Table
 from vireid.report.material import Material
 from vireid.report.sections import embedding_map as maps
 from vireid.report.sections.curves import cmc_of, curves, roc_of
-from vireid.report.sections.explanations import _details, _svg, explained_queries, explanations
+from vireid.report.sections.explanations import _svg, details_of, explained_queries, explanations
 from vireid.report.sections.factors import _truth, factors, rates, searches
 from vireid.report.sections.metrics import figures_of, groups_of, metrics
 from vireid.report.sections.overview import overview
@@ -353,11 +353,11 @@ def test_a_map_is_kept_in_grey() -> None:
 
 def test_what_a_method_adds_is_told_as_tables_and_extremes() -> None:
     details = {"attention in the query": np.array([[0.25, 0.75], [-1.0, 0.5]]), "scale": np.array([0.5, 1.0, 3.0])}
-    table, facts = _details(details)
+    table, facts = details_of(details)
     assert isinstance(table, Table)
     assert isinstance(facts, Facts)
     assert (table.caption, list(table.columns)) == ("Attention in the query", ["", "1", "2"])
     assert table.rows[0] == ["1", Bar(0.25, "0.25"), Bar(0.75, "0.75")]
     assert table.rows[1] == ["2", Bar(1.0, "-1.00"), Bar(0.5, "0.50")]
     assert facts.values == {"scale": "0.500 to 3.000, mean 1.500"}
-    assert _details({}) == []
+    assert details_of({}) == []

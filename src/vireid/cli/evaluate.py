@@ -26,7 +26,8 @@ def evaluate(
     kind: Annotated[str | None, typer.Option(help="sysu, regdb, llcm or manifest (default: the run's).")] = None,
     protocol: Annotated[str | None, typer.Option(help="Name of a protocol (default: the run's).")] = None,
     mode: Annotated[
-        str | None, typer.Option(help="full (default), or cascade:K to score the K best of a first stage (K = 50).")
+        str | None,
+        typer.Option(help="full, or cascade:K to score the K best of a first stage (K = 50); default: the model's."),
     ] = None,
     rerank: Annotated[bool, typer.Option("--rerank", help="k-reciprocal re-ranking; the result says so.")] = False,
     open_set: Annotated[
@@ -78,7 +79,7 @@ def evaluate(
     if model is not None:
         _refuse({"--rule": rule, "--labels": labels, "--metric": metric}, "files of other programs")
         values, title, keep = _evaluate_model(
-            model, data, kind, protocol, mode=mode or "full", rerank=rerank, opened=opened, device=device
+            model, data, kind, protocol, mode=mode, rerank=rerank, opened=opened, device=device
         )
     else:
         others = {"--data": data, "--kind": kind, "--protocol": protocol, "--mode": mode, "--device": device}
@@ -118,7 +119,7 @@ def _evaluate_model(
     kind: str | None,
     protocol: str | None,
     *,
-    mode: str,
+    mode: str | None,
     rerank: bool,
     opened: "OpenSet | None",
     device: str | None,

@@ -10,7 +10,8 @@ from vireid.cli.output import Json, print_json, say, track
 
 def pretrain(
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the recipe agw-pretrain.")
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Changes to the recipe agw-pretrain, or vit-pretrain."),
     ] = None,
     architecture: Annotated[str, typer.Option(help="Any timm ResNet, or ViT with a class token.")] = "resnet10t_half",
     out: Annotated[Path | None, typer.Option(help="File to write (default: one in the user's cache).")] = None,

@@ -22,6 +22,9 @@ def search(
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="The gallery's model, if it has moved.")] = None,
     html: Annotated[Path | None, typer.Option(help="File for a contact sheet.")] = None,
+    explain: Annotated[
+        Path | None, typer.Option(help="File for a page that shows what matched in the first three hits.")
+    ] = None,
     show_restricted: Annotated[
         bool,
         typer.Option("--show-restricted", help="Show the pictures of a restricted gallery in the sheet all the same."),
@@ -40,12 +43,16 @@ def search(
     from vireid.gallery import Gallery, contact_sheet_html
 
     wanted = _parse(filters or [])
-    result = Gallery.open(gallery, bundle=bundle, device=device).search(
-        image, modality=modality, top=top, min_llr=min_llr, filters=wanted
-    )
+    opened = Gallery.open(gallery, bundle=bundle, device=device)
+    result = opened.search(image, modality=modality, top=top, min_llr=min_llr, filters=wanted)
     if html:
         title = f"Pictures like {image.name}"
         write_text(html, contact_sheet_html(result, title=title, show_restricted=show_restricted))
+    if explain:
+        from vireid.report.explained_search import explained_search
+
+        page = explained_search(result, opened.bundle, show_restricted=show_restricted, device=device)
+        write_text(explain, page)
     if as_json:
         print_json(result.to_json())
         return
@@ -73,6 +80,8 @@ def search(
     if html:
         hidden = "; its pictures are restricted and left out" if result.restricted and not show_restricted else ""
         say(f"contact sheet: {html}{hidden}")
+    if explain:
+        say(f"what matched: {explain}")
 
 
 def _parse(filters: list[str]) -> dict[str, list[str]]:

@@ -43,7 +43,7 @@ def evaluate(
     rows: NDArray[np.int64],
     matcher: Matcher,
     *,
-    mode: str = "full",
+    mode: str | None = None,
     rerank: KReciprocal | bool | None = None,
     open_set: OpenSet | None = None,
     track: Track = untracked,
@@ -55,7 +55,7 @@ def evaluate(
         rows: (N,) int64, the row of `protocol.images` that each embedding belongs to.
         mode: `full` scores every pair. `cascade:K` lets the matcher's lift choose K candidates from each query's
             permitted gallery; these are scored, and all others follow them in the lift's order. `cascade` alone
-            means K = 50.
+            means K = 50. None: the matcher's own, `full` unless that costs too much.
         rerank: k-reciprocal re-ranking of the cosines; True for its published parameters.
         open_set: also find open-set figures, of a gallery from which this holds people out.
 
@@ -67,7 +67,7 @@ def evaluate(
     trials = list(protocol.trials())
     if not trials:
         raise DataError(f"protocol {protocol.name!r} has no trials")
-    k = _candidates(mode)
+    k = _candidates(mode or matcher.mode)
     # Then the two stages cannot differ from one, which is cheaper and is what the result calls it.
     equals_full = k is None or matcher.exact or all(k >= len(trial.gallery) for trial in trials)
     pictures = Pictures(embeddings, rows, matcher, trials)

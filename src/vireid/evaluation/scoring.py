@@ -142,22 +142,20 @@ class CascadeScores(Scores):
         scores[candidates < 0] = -np.inf
         wanted = np.isnan(scores)
         counts = wanted.sum(axis=1)
-        # Queries that lack about as many scores form one block: a block is as wide as its widest row.
+        # Queries that lack as many scores form blocks, so that none is computed that was not asked for.
         order = np.argsort(counts, kind="stable")
-        order = order[counts[order] > 0]
+        groups = np.split(order, np.flatnonzero(np.diff(counts[order])) + 1)
         step = max(1, _PAIRS // candidates.shape[1])
-        starts = range(0, len(order), step)
-        for start in self._track(starts, description="rescoring", total=len(starts)):
-            part = order[start : start + step]
-            slots = np.argsort(~wanted[part], axis=1, kind="stable")[:, : counts[part[-1]]]
-            # What pads narrower rows is a candidate too, or, where there are too few, any picture.
+        blocks = [group[at : at + step] for group in groups if counts[group[0]] for at in range(0, len(group), step)]
+        for part in self._track(blocks, description="rescoring", total=len(blocks)):
+            slots = np.argsort(~wanted[part], axis=1, kind="stable")[:, : counts[part[0]]]
             chosen = np.take_along_axis(candidates[part], slots, axis=1)
-            found = self._rescore(query[part], gallery[chosen.clip(min=0)])
+            found = self._rescore(query[part], gallery[chosen])
             if np.isnan(found).any():
                 raise UsageError(f"matcher {self._matcher.name!r} gave a score that is not a number")
-            scores[part[:, None], slots] = np.where(chosen < 0, -np.inf, found)
+            scores[part[:, None], slots] = found
             if self._known is not None:
-                self._known[row[part][:, None], column[chosen.clip(min=0)]] = found
+                self._known[row[part][:, None], column[chosen]] = found
         return scores
 
     def _rescore(self, query: IntArray, candidates: IntArray) -> FloatArray:

@@ -261,7 +261,7 @@ class Gallery:
     def _calibration(self) -> tuple[Calibration | None, str]:
         """That of the gallery's model, or why there is none."""
         try:
-            found = self._own_bundle().calibration()
+            found = self.bundle.calibration()
         except GalleryError:
             return None, "the gallery's model is not where it was, so its calibration is not known"
         return found, "the model is not calibrated (`vireid calibrate`)"
@@ -270,15 +270,21 @@ class Gallery:
     def _matcher(self) -> Matcher:
         """Of the name in the header, or the model's own, which needs the model."""
         if self._scoring is None:
-            self._scoring = self._own_bundle().matcher(device=self._device)
+            self._scoring = self.bundle.matcher(device=self._device)
         return self._scoring
 
     def _own_encoder(self) -> Encoder:
         if self._encoder is None:
-            self._encoder = _open_encoder(self._own_bundle(), self._device)
+            self._encoder = _open_encoder(self.bundle, self._device)
         return self._encoder
 
-    def _own_bundle(self) -> Bundle:
+    @property
+    def bundle(self) -> Bundle:
+        """The model that the gallery belongs to.
+
+        Raises:
+            GalleryError: it is not where it was, or is another one by now.
+        """
         if self._bundle is None:
             self._bundle = _bundle_of(self.path, self.header)
         return self._bundle

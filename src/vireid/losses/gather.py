@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["gather"]
+__all__ = ["gather", "own_rows"]
 
 
 def gather(tensor: Tensor) -> Tensor:
@@ -21,6 +21,12 @@ def gather(tensor: Tensor) -> Tensor:
         return tensor
     gathered: Tensor = _Gather.apply(tensor)
     return gathered
+
+
+def own_rows(rows: int) -> slice:
+    """Where the `rows` of this process stand among those of all: `gather(x)[own_rows(len(x))]` is x."""
+    rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    return slice(rank * rows, (rank + 1) * rows)
 
 
 class _Gather(torch.autograd.Function):
@@ -38,5 +44,4 @@ class _Gather(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         total = gradient.contiguous().clone()
         dist.all_reduce(total)
-        start = dist.get_rank() * ctx.rows
-        return total[start : start + ctx.rows]
+        return total[own_rows(ctx.rows)]

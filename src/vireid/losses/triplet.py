@@ -13,14 +13,15 @@ __all__ = ["batch_hard_triplet", "euclidean_distances", "margin_triplet", "weigh
 _LARGEST_SQUARE = 88.0  # exp(88) is the last that fp32 can hold
 
 
-def euclidean_distances(features: Tensor) -> Tensor:
-    """Pairwise distances of features (N, D) -> (N, N), in at least fp32.
+def euclidean_distances(features: Tensor, others: Tensor | None = None) -> Tensor:
+    """Pairwise distances of features (N, D), to others (M, D) or among themselves -> (N, M), in at least fp32.
 
     Taken from differences, not from |a|^2 + |b|^2 - 2ab, which leaves rounding noise of about 1e-2 where the distance
     is 0. The gradient at distance 0 is 0 (a subgradient), never not-a-number.
     """
     exact = features.to(torch.promote_types(features.dtype, torch.float32))
-    return torch.cdist(exact, exact, compute_mode="donot_use_mm_for_euclid_dist")
+    partners = exact if others is None else others.to(exact.dtype)
+    return torch.cdist(exact, partners, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def weighted_regularised_triplet(features: Tensor, labels: Tensor, *, squared: bool = False) -> Tensor:

@@ -14,11 +14,13 @@ class Matcher(ABC):
     """Compares query embeddings with gallery embeddings. Higher scores are better.
 
     name: what bundles call it. exact: whether the order of the lifts' inner products is already the order of `score`.
-    fields: embedding fields, beyond `vector`, that a gallery must keep for `score`.
+    fields: embedding fields, beyond `vector`, that a gallery must keep for `score`. mode: how evaluation ranks unless
+    it is told otherwise; a cascade where scores of all pairs cost too much.
     """
 
     name: str
     exact: bool
+    mode: str = "full"
     fields: tuple[str, ...] = ()
 
     def lacking(self, embeddings: Embeddings[Any]) -> list[str]:

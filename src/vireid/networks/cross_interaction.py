@@ -22,16 +22,24 @@ class Prepared(NamedTuple):
     """Tokens (N, T, C) of one modality's pictures, with what the first block makes of each picture by itself.
 
     asked: (N, T, C) queries. offered: (N, T, 2 C) keys and values for the other modality's pictures. None where the
-    direction does not need them.
+    direction does not need them. places: (N, T) int64, which patches of the picture the tokens are; None: all.
     """
 
     tokens: Tensor
     asked: Tensor | None
     offered: Tensor | None
+    places: Tensor | None = None
 
     def rows(self, index: Tensor) -> "Prepared":
         """Pictures by an index tensor (M,): how pairs are put together."""
         return Prepared(*(None if part is None else part[index] for part in self))  # type: ignore[arg-type]
+
+    def one(self, number: int, count: int) -> "Prepared":
+        """One picture as the partner of `count` others, without copies."""
+        parts = (
+            None if part is None else part[number : number + 1].expand(count, -1, *part.shape[2:]) for part in self
+        )
+        return Prepared(*parts)  # type: ignore[arg-type]
 
 
 class CrossReadingBlock(nn.Module):
@@ -109,9 +117,9 @@ class CrossInteraction(nn.Module):
         self.shared = share_streams and len(self.readers) == 2
         self.streams = nn.ModuleDict({"both": stream()} if self.shared else {name: stream() for name in self.readers})
 
-    def prepare(self, tokens: Tensor, modality: Modality) -> Prepared:
-        """Tokens (N, T, C) of one modality's pictures, ready to meet those of the other."""
-        return self._prepared(tokens, modality, 0)
+    def prepare(self, tokens: Tensor, modality: Modality, places: Tensor | None = None) -> Prepared:
+        """Tokens (N, T, C) of one modality's pictures, ready to meet those of the other; places: see `Prepared`."""
+        return self._prepared(tokens, modality, 0)._replace(places=places)
 
     def forward(self, visible: Prepared, infrared: Prepared) -> tuple[Tensor, Tensor]:
         """M visible and M infrared pictures, pair by pair -> their tokens (M, T, C) after the last block."""

@@ -36,8 +36,8 @@ class PatchScoring(NamedTuple):
 class Looked(NamedTuple):
     """What was seen in M pairs. logits, cosines: (M,) fp32.
 
-    scores: (M, T) of visible patches; chosen: (M, T, T) bool and affinity: (M, T, T) of visible with infrared patches.
-    None where patches are not scored.
+    scores: (M, P) of the visible picture's patches, 0 for those that were left out; chosen: (M, T, T) bool and
+    affinity: (M, T, T) of visible with infrared tokens. None where patches are not scored.
     """
 
     logits: Tensor
@@ -52,24 +52,39 @@ class PairNetwork(nn.Module):
 
     Rows of the patches' affinities are the visible picture's patches, whichever of the two is the query. Before
     patches are compared one LayerNorm, shared by both modalities, brings their tokens to a common size.
+
+    channels: of the tokens given. width: of those that interact, by one linear map for both modalities; None: as given.
+    patches: of a whole picture. kept: tokens of each picture that are given; None: those of all patches.
     """
 
     def __init__(
-        self, interaction: CrossInteraction, *, channels: int, patches: int, scoring: PatchScoring | None
+        self,
+        interaction: CrossInteraction,
+        *,
+        channels: int,
+        patches: int,
+        scoring: PatchScoring | None,
+        width: int | None = None,
+        kept: int | None = None,
     ) -> None:
         super().__init__()
         self.interaction = interaction
         self.scoring = scoring
+        self.patches, self.kept = patches, kept
+        self.project = nn.Identity() if width is None else nn.Linear(channels, width)
         if scoring is not None:
-            self.norm = nn.LayerNorm(channels, eps=1e-6)
+            self.norm = nn.LayerNorm(width or channels, eps=1e-6)
         if scoring is not None and scoring.perceptron:
             self.aggregation = ConfidenceAggregation(patches)
         else:
             self.line = _Line()
 
-    def prepare(self, tokens: Tensor, modality: Modality) -> Prepared:
-        """Patch tokens (N, T, C) of one modality's pictures -> what every pair they take part in starts from."""
-        return self.interaction.prepare(tokens, modality)
+    def prepare(self, tokens: Tensor, modality: Modality, places: Tensor | None = None) -> Prepared:
+        """Patch tokens (N, T, C) of one modality's pictures -> what every pair they take part in starts from.
+
+        places: (N, T) int64, which patches they are, where some were left out.
+        """
+        return self.interaction.prepare(self.project(tokens), modality, places)
 
     def forward(self, visible: Prepared, infrared: Prepared) -> Looked:
         """M visible and M infrared pictures, pair by pair."""
@@ -88,6 +103,8 @@ class PairNetwork(nn.Module):
                 mutual=self.scoring.mutual,
                 completion=self.scoring.completion,
             )
+            if visible.places is not None:
+                scores = scores.new_zeros(len(scores), self.patches).scatter(1, visible.places, scores)
             return Looked(self.aggregate(scores), cosines, scores, chosen, affinity)
 
     def aggregate(self, scores: Tensor) -> Tensor:
@@ -96,21 +113,26 @@ class PairNetwork(nn.Module):
         logits: Tensor = self.aggregation(scores) if perceptron else self.line(scores.mean(dim=1))
         return logits
 
-    def all_pairs(self, visible: Tensor, infrared: Tensor, *, chunk: int) -> tuple[Tensor, Tensor]:
-        """Tokens (V, T, C) and (I, T, C) -> logits and cosines (V, I) of all pairs, `chunk` of them at a time.
+    def all_pairs(
+        self, visible: Prepared, infrared: Prepared, *, chunk: int, looked: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """V and I prepared pictures -> logits and cosines (V, I) of all pairs, `chunk` of them at a time.
 
         A chunk keeps nothing but its results: the backward pass looks at it again, with the same dropout. So the chunk
-        decides what is held in memory, and without dropout nothing else.
+        decides what is held in memory, and without dropout nothing else. looked: (V, I) bool, the pairs that are
+        looked at, at least one; the others have 0. None: all.
         """
-        sides = self.prepare(visible, Modality.VISIBLE), self.prepare(infrared, Modality.INFRARED)
-        left, right = torch.meshgrid(
-            *(torch.arange(len(side), device=visible.device) for side in (visible, infrared)), indexing="ij"
-        )
+        shape = len(visible.tokens), len(infrared.tokens)
+        wanted = torch.ones(shape, dtype=torch.bool) if looked is None else looked
+        left, right = wanted.to(visible.tokens.device).nonzero(as_tuple=True)
         found = [
-            checkpoint(self._some, *sides, rows, columns, use_reentrant=False)
-            for rows, columns in zip(*(torch.split(side.flatten(), chunk) for side in (left, right)), strict=True)
+            checkpoint(self._some, visible, infrared, rows, columns, use_reentrant=False)
+            for rows, columns in zip(torch.split(left, chunk), torch.split(right, chunk), strict=True)
         ]
-        logits, cosines = (torch.cat(part).view(len(visible), len(infrared)) for part in zip(*found, strict=True))
+        logits, cosines = (
+            torch.zeros(shape, dtype=part[0].dtype, device=left.device).index_put((left, right), torch.cat(part))
+            for part in zip(*found, strict=True)
+        )
         return logits, cosines
 
     def _some(self, visible: Prepared, infrared: Prepared, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:

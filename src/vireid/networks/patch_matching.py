@@ -13,6 +13,7 @@ from vireid.errors import UsageError
 __all__ = ["ConfidenceAggregation", "chosen_pairs", "patch_scores"]
 
 _WIDTH = 128
+_FEW = 8
 _PRIOR = 1 / 8  # of a pair being positive in a batch of eight people
 
 
@@ -72,7 +73,16 @@ class ConfidenceAggregation(nn.Module):
 
 
 def _greatest(values: Tensor, k: int) -> Tensor:
-    """Bool like `values`: the k greatest of every row."""
-    k = min(k, values.shape[-1])
-    order = values.sort(dim=-1, descending=True, stable=True).indices[..., :k]
-    return torch.zeros_like(values, dtype=torch.bool).scatter_(-1, order, value=True)
+    """Bool like `values`: the k greatest of every row. For few of them k passes are faster than sorting."""
+    if k >= values.shape[-1]:
+        return torch.ones_like(values, dtype=torch.bool)
+    chosen = torch.zeros_like(values, dtype=torch.bool)
+    if k > _FEW:
+        order = values.sort(dim=-1, descending=True, stable=True).indices[..., :k]
+        return chosen.scatter_(-1, order, value=True)
+    rest = values.clone()
+    for _ in range(k):
+        best = rest.argmax(dim=-1, keepdim=True)
+        chosen.scatter_(-1, best, value=True)
+        rest.scatter_(-1, best, value=-torch.inf)
+    return chosen

@@ -27,10 +27,14 @@ def is_vit(architecture: str) -> bool:
 
 
 class Tokens(NamedTuple):
-    """What a transformer says of N pictures. whole: (N, C) class tokens. patches: (N, T, C), row by row."""
+    """What a transformer says of N pictures. whole: (N, C) class tokens. patches: (N, T, C), row by row.
+
+    attention: (N, T), how much the class token looks at each patch in the last block; None unless asked for.
+    """
 
     whole: Tensor
     patches: Tensor
+    attention: Tensor | None = None
 
 
 class ClassToken(nn.Module):
@@ -93,8 +97,10 @@ class ViT(nn.Module):
         self.grid: tuple[int, int] = model.patch_embed.grid_size
         self.model = model
 
-    def forward(self, visible: Tensor | None, infrared: Tensor | None) -> Tokens:
+    def forward(self, visible: Tensor | None, infrared: Tensor | None, *, attention: bool = False) -> Tokens:
         """Images (Nv, 3, H, W) and (Ni, 3, H, W), either may be None -> tokens of Nv + Ni pictures, visible first.
+
+        attention: also say how much the class token looks at each patch: the mean over the last block's heads.
 
         Raises:
             UsageError: both are None, or a size that the network was not built for.
@@ -104,8 +110,25 @@ class ViT(nn.Module):
             raise UsageError("a ViT needs visible or infrared images; both are None")
         if sizes := {tuple(images.shape[2:]) for images in given} - {tuple(self.image_size)}:
             raise UsageError(f"this ViT was built for images of {self.image_size}, not {sizes.pop()}")
-        tokens = self.model.forward_features(torch.cat(given) if len(given) == 2 else given[0])
-        return Tokens(tokens[:, 0], tokens[:, 1:])
+        images = torch.cat(given) if len(given) == 2 else given[0]
+        if not attention:
+            tokens = self.model.forward_features(images)
+            return Tokens(tokens[:, 0], tokens[:, 1:])
+        last, seen = self.model.blocks[-1], []
+        with last.register_forward_pre_hook(lambda _, given: seen.append(given[0])):
+            tokens = self.model.forward_features(images)
+        return Tokens(tokens[:, 0], tokens[:, 1:], _class_attention(last, seen[0]))
+
+    def last(self, blocks: int) -> list[nn.Parameter]:
+        """Parameters of the last `blocks` blocks and of what follows them.
+
+        Raises:
+            UsageError: there are not so many.
+        """
+        if not 0 <= blocks <= len(self.model.blocks):
+            raise UsageError(f"{self.architecture} has {len(self.model.blocks)} blocks, not {blocks} that could learn")
+        chosen = [self.model.norm, *self.model.blocks[len(self.model.blocks) - blocks :]]
+        return [parameter for module in chosen for parameter in module.parameters()]
 
     def load_start(self, state: Mapping[str, Tensor], *, source: str = "a state") -> LoadReport:
         """Fill the network from the state of a timm ViT; its positions are resized to this grid, bilinearly.
@@ -140,6 +163,21 @@ class _Patches(PatchEmbed):
         self.proj.stride = (step, step)
         rows, columns = ((size - patch_size) // step + 1 for size in img_size)
         self.grid_size, self.num_patches = (rows, columns), rows * columns
+
+
+@torch.no_grad()
+def _class_attention(block: Any, tokens: Tensor) -> Tensor:
+    """Attention (N, T) of the class token to the patches in a block that is given tokens (N, 1 + T, C)."""
+    attention, channels = block.attn, tokens.shape[2]
+    given = block.norm1(tokens)
+    weight, bias = attention.qkv.weight.split(channels), attention.qkv.bias
+    offsets = (None, None) if bias is None else bias.split(channels)[:2]
+    asked, offered = F.linear(given[:, :1], weight[0], offsets[0]), F.linear(given, weight[1], offsets[1])
+    heads = (len(tokens), -1, attention.num_heads, channels // attention.num_heads)
+    query, key = (side.reshape(heads).transpose(1, 2) for side in (asked, offered))
+    products = attention.q_norm(query).float() @ attention.k_norm(key).float().mT * attention.scale
+    seen: Tensor = products.softmax(dim=-1).mean(dim=1)[:, 0, 1:]
+    return seen
 
 
 def _has_class_and_patches_alone(model: Any) -> bool:

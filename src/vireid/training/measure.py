@@ -36,7 +36,7 @@ def measure(
     protocol: Protocol,
     *,
     folder: Path,
-    mode: str = "full",
+    mode: str | None = None,
     rerank: bool = False,
     open_set: OpenSet | None = None,
     device: str | None = None,

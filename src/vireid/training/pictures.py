@@ -111,6 +111,8 @@ class TrainingData:
             image_size=recipe.image.size,
             visible_cameras=cameras[Modality.VISIBLE],
             infrared_cameras=cameras[Modality.INFRARED],
+            mean=recipe.image.mean,
+            std=recipe.image.std,
         )
 
     def loader(

@@ -29,7 +29,7 @@ from vireid.types import Modality, Say, Track, silent, untracked
 
 __all__ = ["pretrain"]
 
-RECIPE = "agw-pretrain"
+RECIPE, VIT_RECIPE = "agw-pretrain", "vit-pretrain"
 
 
 def pretrain(
@@ -82,12 +82,11 @@ def pretrain(
 
 def _recipe(architecture: str, seed: int, overrides: Sequence[str]) -> Recipe:
     """The recipe with the overrides, which may not say otherwise than the arguments."""
+    name = VIT_RECIPE if is_vit(architecture) else RECIPE
     arguments = [f"architecture={architecture}", f"seed={seed}"]
-    if is_vit(architecture):
-        arguments.append("separate_stages=0")
-    recipe, shipped = load_recipe(RECIPE, [*arguments, *overrides]), load_recipe(RECIPE)
+    recipe, shipped = load_recipe(name, [*arguments, *overrides]), load_recipe(name)
     if recipe.method != shipped.method:
-        raise UsageError(f"recipe {RECIPE} trains {shipped.method}, which method={recipe.method} cannot change")
+        raise UsageError(f"recipe {name} trains {shipped.method}, which method={recipe.method} cannot change")
     stated = recipe.resolved()["options"]["architecture"]
     if stated != architecture:
         raise UsageError(f"architecture is an argument of its own: give --architecture {stated}")

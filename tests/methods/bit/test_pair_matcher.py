@@ -7,8 +7,10 @@ import torch
 
 from vireid.errors import MissingExtraError, UsageError
 from vireid.evaluation import evaluate
+from vireid.matching import Dot
 from vireid.matching.arrays import to_numpy
 from vireid.methods.base import Method
+from vireid.methods.bit.matcher import _ELEMENTS, PairMatcher
 from vireid.methods.bundle import Bundle, Preprocessing, save_bundle
 from vireid.methods.explain import Shown
 from vireid.types import CmcKind, Embeddings, Modality, Trial
@@ -46,9 +48,10 @@ def test_a_score_is_the_logit_of_the_pair_whatever_the_block(method, sides, monk
     query, gallery = sides
     tokens = [torch.from_numpy(side.fields["tokens"]).float() for side in (gallery, query)]
     with torch.no_grad():
-        expected = method.pairs.eval().all_pairs(*tokens, chunk=24)[0].T.numpy()
+        prepared = [method.pairs.prepare(side, modality) for side, modality in zip(tokens, Modality, strict=True)]
+        expected = method.pairs.eval().all_pairs(*prepared, chunk=24)[0].T.numpy()
     np.testing.assert_allclose(method.matcher().score(query, gallery), expected, atol=1e-5)
-    monkeypatch.setattr("vireid.methods.bit.matcher._ELEMENTS", 2 * 6 * 128)
+    monkeypatch.setitem(_ELEMENTS, "cpu", 2 * 6 * 128)
     np.testing.assert_allclose(method.matcher().score(query, gallery), expected, atol=1e-5)
 
 
@@ -86,6 +89,64 @@ def test_a_cascade_over_the_whole_gallery_is_the_full_ranking(method, sides):
         np.testing.assert_array_equal(other.trials[0].ranking.ap, found[0].trials[0].ranking.ap)
         np.testing.assert_array_equal(other.trials[0].ranking.inp, found[0].trials[0].ranking.inp)
     assert found[2].mode == "cascade:5"
+
+
+def test_evaluation_is_a_cascade_unless_told_otherwise(method, sides):
+    matcher = method.matcher()
+    found = evaluate(People(), joined(sides), np.arange(10), matcher)
+    assert (found.cascade.k, found.mode) == (50, "full")  # of six pictures
+    assert matcher.mode == "cascade"
+    assert evaluate(People(), Embeddings(joined(sides).vector), np.arange(10), Dot()).cascade is None
+
+
+def test_pruned_and_narrow_pairs_are_matched_whoever_asks(small):
+    method = small({"tokens": 3, "width": 32})
+    query, gallery = arrays(method, 2, Modality.INFRARED, 1), arrays(method, 3, Modality.VISIBLE, 2)
+    matcher = method.matcher()
+    assert matcher.fields == ("tokens", "visible", "places")
+    scores = matcher.score(query, gallery)
+    np.testing.assert_allclose(matcher.score(gallery, query).T, scores, atol=1e-6)
+    places = gallery.fields["places"]
+    other = Embeddings(gallery.vector, {**gallery.fields, "places": 5 - places[:, ::-1]})
+    assert not np.allclose(matcher.score(query, other), scores)  # the perceptron knows where patches are
+
+
+def test_half_precision_keeps_the_order_of_what_is_far_apart(method, sides):
+    exact, half = (PairMatcher(method.pairs, bf16=bf16).score(*sides) for bf16 in (False, True))
+    assert half.dtype == np.float32
+    np.testing.assert_array_equal(exact, method.matcher().score(*sides))
+    np.testing.assert_allclose(half, exact, atol=0.05)
+
+
+class Draws(People):
+    """Ten trials: each draws four of the six gallery pictures, and forbids one pair of each query."""
+
+    def trials(self):
+        rng = np.random.default_rng(0)
+        drawn = [np.sort(rng.permutation(np.arange(4, 10))[:4]) for _ in range(10)]
+        drawn = [gallery if 4 in gallery else np.union1d(gallery[1:], [4]) for gallery in drawn]
+        return [
+            Trial(index=n, query=np.arange(4), gallery=gallery, invalid=np.zeros((4, 4), np.bool_))
+            for n, gallery in enumerate(drawn)
+        ]
+
+
+@pytest.mark.parametrize("mode", ["full", "cascade:2"])
+def test_trials_look_at_each_pair_once(method, sides, mode, monkeypatch):
+    looked = []
+    network = method.pairs
+    inner = type(network).forward
+
+    def counted(self, visible, infrared):
+        found = inner(self, visible, infrared)
+        looked.extend(np.round(found.logits.numpy(), 6).tolist())
+        return found
+
+    monkeypatch.setattr(type(network), "forward", counted)
+    evaluate(Draws(), joined(sides), np.arange(10), method.matcher(), mode=mode)
+    assert len(looked) == len(set(looked))  # a pair's logit is its own: none was seen twice
+    assert len(looked) <= 4 * 6
+    assert mode != "full" or len(looked) == 4 * 6
 
 
 def test_one_candidate_keeps_the_rank_one_of_the_first_stage(method, sides, small):
@@ -143,3 +204,15 @@ def arrays_of(method, shown):
     with torch.inference_mode():
         found = method.eval().embed(shown.image[None], shown.modality)
     return Embeddings.from_arrays({name: to_numpy(value) for name, value in found.arrays().items()})
+
+
+def test_patches_that_were_left_out_weigh_nothing(small):
+    method = small({"tokens": 2})
+    shown = [Shown(image=pictures(1, n)[0], modality=m) for n, m in enumerate(Modality)]
+    found = method.explain(*shown)
+    left, right = (arrays_of(method, one).fields["places"][0] for one in shown)
+    kept = np.zeros((6, 6), np.bool_)
+    kept[np.ix_(left, right)] = True
+    assert found.together.shape == (6, 6)
+    assert found.together[kept].any()
+    assert not found.together[~kept].any()

@@ -4,16 +4,16 @@ import torch
 from torch import Tensor
 
 from vireid.methods.explain import Explanation
+from vireid.networks.cross_interaction import Prepared
 from vireid.networks.pair_network import PairNetwork
-from vireid.types import Modality
 
 __all__ = ["explain_patches"]
 
 
 def explain_patches(
-    network: PairNetwork, visible: Tensor, infrared: Tensor, *, grid: tuple[int, int], flip: bool
+    network: PairNetwork, visible: Prepared, infrared: Prepared, *, grid: tuple[int, int], flip: bool
 ) -> Explanation:
-    """One pair of pictures, from patch tokens (1, T, C) each, on the grid of the patches.
+    """One pair of prepared pictures, on the grid of the patches; those that were left out weigh 0.
 
     A visible patch weighs what the logit loses when its score is taken as 0. That is divided among the infrared
     patches it was matched with, by their affinity; where none was mutual, the one of greatest affinity has all.
@@ -21,16 +21,19 @@ def explain_patches(
 
     flip: the infrared picture is the query.
     """
-    seen = network(network.prepare(visible, Modality.VISIBLE), network.prepare(infrared, Modality.INFRARED))
+    seen = network(visible, infrared)
+    best = torch.zeros_like(seen.affinity).scatter_(2, seen.affinity.argmax(dim=2, keepdim=True), 1.0)
+    shares = torch.where(seen.chosen.any(dim=2, keepdim=True), seen.affinity * seen.chosen, best)[0]
+    corner = _places(visible)[:, None], _places(infrared)[None]
+    divided, chosen = (shares.new_zeros(2 * (network.patches,)) for _ in range(2))
+    divided[corner], chosen[corner] = shares / shares.sum(dim=1, keepdim=True), seen.chosen[0].to(shares.dtype)
     scores = seen.scores
     without = scores * (1 - torch.eye(scores.shape[1], dtype=scores.dtype, device=scores.device))
     weights = seen.logits - network.aggregate(without)
-    best = torch.zeros_like(seen.affinity).scatter_(2, seen.affinity.argmax(dim=2, keepdim=True), 1.0)
-    shares = torch.where(seen.chosen.any(dim=2, keepdim=True), seen.affinity * seen.chosen, best)[0]
-    together = (weights[:, None] * shares / shares.sum(dim=1, keepdim=True)).double().cpu().numpy()
+    together = (weights[:, None] * divided).double().cpu().numpy()
     if flip:
         together = together.T
-    details = {"scores of the visible patches": scores[0], "mutual patches, visible by infrared": seen.chosen[0]}
+    details = {"scores of the visible patches": scores[0], "mutual patches, visible by infrared": chosen}
     return Explanation(
         score=float(seen.logits),
         query=together.sum(axis=1).reshape(grid),
@@ -38,3 +41,10 @@ def explain_patches(
         together=together,
         details={name: value.double().cpu().numpy() for name, value in details.items()},
     )
+
+
+def _places(side: Prepared) -> Tensor:
+    """(T,) the patches that one picture's tokens are."""
+    if side.places is not None:
+        return side.places[0]
+    return torch.arange(side.tokens.shape[1], device=side.tokens.device)

@@ -9,7 +9,32 @@ from pydantic import Field, model_validator
 from vireid.networks.vit import is_vit
 from vireid.options import Options
 
-__all__ = ["BITOptions", "ContrastOptions", "InteractionOptions", "ScoringOptions"]
+__all__ = [
+    "BITOptions",
+    "ContrastOptions",
+    "DistillationOptions",
+    "InteractionOptions",
+    "JointOptions",
+    "PMTOptions",
+    "ScoringOptions",
+]
+
+
+class PMTOptions(Options):
+    """What PMT, the paper's baseline, adds to identity and triplet loss in the first phase."""
+
+    enabled: bool = Field(True, description="train the backbone as PMT does; false: identity and triplet loss alone")
+    grey_epochs: int = Field(
+        6, ge=0, description="first epochs: visible pictures in grey, and the triplet loss within each modality"
+    )
+    enhancement: float = Field(0.5, ge=0.0, description="then, weight of the modality-shared enhancement loss")
+    centre: float = Field(0.5, ge=0.0, description="then, weight of the discriminative centre loss")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PMTOptions:
+        if not self.enabled and self != PMTOptions.model_construct(enabled=False):
+            raise ValueError("enabled=false has no extras; leave the rest of pmt as it is by default")
+        return self
 
 
 class InteractionOptions(Options):
@@ -22,6 +47,10 @@ class InteractionOptions(Options):
     )
     share_streams: bool = Field(False, description="one set of weights for both modalities")
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on attention outputs and within the perceptrons")
+    tokens: int | None = Field(
+        None, ge=1, description="patches kept of each picture, those that its class token looks at most; default: all"
+    )
+    width: int | None = Field(None, ge=1, description="channels in the interaction; default: the backbone's")
 
     @model_validator(mode="after")
     def _consistent(self) -> InteractionOptions:
@@ -58,6 +87,32 @@ class ContrastOptions(Options):
     temperature: float = Field(1 / 16, gt=0.0, description="temperature of the cosines")
 
 
+class JointOptions(Options):
+    """The backbone's last blocks may learn on with the pair network, by identity and triplet loss too."""
+
+    blocks: int = Field(0, ge=0, description="blocks that learn in the second phase; 0: the backbone is frozen")
+    rate: float = Field(0.1, gt=0.0, description="their learning rate, and the classifier's, relative to the network's")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> JointOptions:
+        if not self.blocks and self != JointOptions.model_construct(blocks=0):
+            raise ValueError("rate is that of blocks that learn; give blocks too")
+        return self
+
+
+class DistillationOptions(Options):
+    """A map added to the vector, which learns the order of the pair network's scores."""
+
+    weight: float = Field(0.0, ge=0.0, description="weight of the loss; 0: the vector is the backbone's alone")
+    temperature: float = Field(1 / 16, gt=0.0, description="temperature of the vectors' cosines")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DistillationOptions:
+        if not self.weight and self != DistillationOptions.model_construct(weight=0.0):
+            raise ValueError("temperature belongs to a weight above 0; give weight too")
+        return self
+
+
 class BITOptions(Options):
     """Options of `bit`; the defaults are the paper's full model."""
 
@@ -70,17 +125,29 @@ class BITOptions(Options):
     path_dropout: float = Field(0.1, ge=0.0, lt=1.0, description="share of the backbone's last block that is skipped")
     backbone_rate: float = Field(0.5, gt=0.0, description="learning rate of the backbone, relative to the head's")
     margin: float = Field(0.1, ge=0.0, description="margin of the triplet loss")
+    pmt: PMTOptions = Field(PMTOptions(), description="extras of PMT in the first phase")
     pairs: bool = Field(True, description="train and use the pair network; false is the baseline, the backbone alone")
     bci: InteractionOptions = Field(InteractionOptions(), description="bidirectional cross interaction")
     qa: ScoringOptions = Field(ScoringOptions(), description="query-aware scoring")
     ac: ContrastOptions = Field(ContrastOptions(), description="aggregation contrast")
+    joint: JointOptions = Field(JointOptions(), description="joint fine-tuning of the backbone's last blocks")
+    distil: DistillationOptions = Field(DistillationOptions(), description="distilling the pair score into the vector")
+    negatives: int | None = Field(
+        None, ge=1, description="pairs of other people looked at for each picture, the nearest by vector; default: all"
+    )
+    retrieval: Literal["pairs", "vector"] = Field(
+        "pairs", description="what a search compares: pairs among the candidates of vectors, or vectors alone"
+    )
     chunk: int = Field(128, ge=1, description="pairs looked at together in training; decides how much memory it takes")
 
     @model_validator(mode="after")
     def _consistent(self) -> BITOptions:
         if not is_vit(self.architecture):
             raise ValueError(f"bit compares the patches of a ViT (timm's vit_*), which {self.architecture!r} is not")
-        defaults = (InteractionOptions(), ScoringOptions(), ContrastOptions())
-        if not self.pairs and (self.bci, self.qa, self.ac) != defaults:
-            raise ValueError("pairs=false has no pair network; leave bci, qa and ac as they are by default")
+        changed = [name for name in _OF_PAIRS if getattr(self, name) != BITOptions.model_fields[name].default]
+        if not self.pairs and changed:
+            raise ValueError(f"pairs=false has no pair network; leave {' and '.join(changed)} out")
         return self
+
+
+_OF_PAIRS = ("bci", "qa", "ac", "joint", "distil", "negatives", "retrieval")

@@ -12,19 +12,21 @@ from numpy.typing import NDArray
 
 from vireid.data.images import read_image, resize
 from vireid.data.transforms import normalise
+from vireid.methods.bundle import Preprocessing
 from vireid.methods.explain import Explanation, Shown, deletion
 from vireid.report.blocks import Bar, Block, Drawing, Facts, Picture, Section, Table, Text
 from vireid.report.material import Material
 from vireid.report.sections.ranked import HIDDEN, ranked_gallery
 from vireid.types import Modality
 
-__all__ = ["explained_queries", "explanations"]
+__all__ = ["details_of", "drawn", "explained_queries", "explanations", "shown"]
 
 Point: TypeAlias = tuple[float, float]
 """x and y in a drawn picture."""
 
 _QUERIES = 3
 _LINES = 4
+_COLUMNS = 16  # of a table that can be read
 _WIDTH, _HEIGHT, _GAP = 128, 256, 88  # of a drawn picture, and between two
 _OFFSETS = (0, _WIDTH + _GAP)  # of the two pictures
 _FOR, _AGAINST = "#e0402f", "#3b78e0"
@@ -58,9 +60,9 @@ def explained_queries(run: Material) -> list[int]:
 
 def _explained(run: Material, query: int, answer: int) -> list[Block]:
     method = run.encoder.method
-    shown = _shown(run, query), _shown(run, answer)
-    found = method.explain(*shown)
-    check = deletion(method, *shown, found.candidate, draws=4, seed=run.seed)
+    both = _shown(run, query), _shown(run, answer)
+    found = method.explain(*both)
+    check = deletion(method, *both, found.candidate, draws=4, seed=run.seed)
     verdict = "right" if run.identity[query] == run.identity[answer] else "wrong"
     told = (
         f"Person {run.identity[query]} before camera {run.camera[query]}, answered with person {run.identity[answer]} "
@@ -70,10 +72,14 @@ def _explained(run: Material, query: int, answer: int) -> list[Block]:
     if found.parts:
         told += f" Of the score, {', '.join(f'{part.weight:+.3f} come from {part.name}' for part in found.parts)}."
     pictures = [run.album.of(str(run.dataset.images["path"].iloc[row])) for row in (query, answer)]
-    heaviest = " and ".join(_where(weights) for weights in (found.query, found.candidate))
-    drawing = Drawing(_svg(found, pictures, f"Explanation. {told} Heaviest regions: {heaviest}."), told)
     maps = _maps(run, found, verdict) if run.album.shown else []
-    return [drawing, *maps, *_details(found.details)]
+    return [drawn(found, pictures, told), *maps, *details_of(found.details)]
+
+
+def drawn(found: Explanation, pictures: list[Picture], told: str) -> Drawing:
+    """Query and candidate under the weights of their regions, with lines between those that count together."""
+    heaviest = " and ".join(_where(weights) for weights in (found.query, found.candidate))
+    return Drawing(_svg(found, pictures, f"Explanation. {told} Heaviest regions: {heaviest}."), told)
 
 
 def _maps(run: Material, found: Explanation, verdict: str) -> list[Drawing]:
@@ -86,12 +92,12 @@ def _maps(run: Material, found: Explanation, verdict: str) -> list[Drawing]:
     return drawings
 
 
-def _details(details: Mapping[str, NDArray[np.float64]]) -> list[Block]:
-    """What a method adds of its own: matrices as tables, long rows by their extremes."""
+def details_of(details: Mapping[str, NDArray[np.float64]]) -> list[Block]:
+    """What a method adds of its own: small matrices as tables, long rows and large matrices by their extremes."""
     blocks: list[Block] = []
     extremes = {}
     for name, values in details.items():
-        if values.ndim == 2:
+        if values.ndim == 2 and max(values.shape) <= _COLUMNS:
             most = max(float(np.abs(values).max()), 1e-12)
             rows: list[list[str | Bar]] = [
                 [str(row + 1), *(Bar(float(abs(value) / most), f"{value:.2f}") for value in line)]
@@ -104,11 +110,15 @@ def _details(details: Mapping[str, NDArray[np.float64]]) -> list[Block]:
 
 
 def _shown(run: Material, row: int) -> Shown:
-    table, preprocessing = run.dataset.images, run.bundle.preprocessing
-    pixels = resize(read_image(str(table["path"].iloc[row])), preprocessing.size)
-    images = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(run.encoder.device)
-    image = normalise(images, preprocessing.mean, preprocessing.std)[0]
-    return Shown(image=image, modality=Modality(table["modality"].iloc[row]))
+    table = run.dataset.images
+    pixels = read_image(str(table["path"].iloc[row]))
+    return shown(pixels, Modality(table["modality"].iloc[row]), run.bundle.preprocessing, run.encoder.device)
+
+
+def shown(pixels: NDArray[np.uint8], modality: Modality, preprocessing: Preprocessing, device: torch.device) -> Shown:
+    """A picture (H, W, 3) uint8 as the network takes it."""
+    images = torch.from_numpy(resize(pixels, preprocessing.size)).permute(2, 0, 1)[None].to(device)
+    return Shown(image=normalise(images, preprocessing.mean, preprocessing.std)[0], modality=modality)
 
 
 def _svg(found: Explanation, pictures: list[Picture], alt: str) -> Markup:

@@ -24,8 +24,7 @@ def untrained(recipe: Recipe, *, device: str | None = None) -> Encoder:
     Raises:
         WeightsError: the start cannot be had or does not fit.
     """
-    cameras = {"visible_cameras": (1,), "infrared_cameras": (3,)}
-    data = DataInfo(identities=2, image_size=recipe.image.size, **cameras)
+    data = DataInfo(identities=2, image_size=recipe.image.size, visible_cameras=(1,), infrared_cameras=(3,))
     method = method_class(recipe.method)(recipe.method_options(), data)
     method.load_start(recipe.start)
     return encoder_of(method, recipe.image, device=device)
