@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vireid.data.images import read_image
 from vireid.errors import BundleError, GalleryError, UsageError, choose, training_packages
-from vireid.gallery.exact import ExactStore
+from vireid.gallery.deletion import Receipt, delete_entries, finish_deletion
 from vireid.gallery.filters import check_filters, describe_filters
 from vireid.gallery.header import (
     HEADER,
@@ -27,10 +27,12 @@ from vireid.gallery.header import (
     writer,
 )
 from vireid.gallery.indexing import Indexer
+from vireid.gallery.lance import LanceStore
 from vireid.gallery.ranking import mode_of, rank_entries
 from vireid.gallery.results import IndexReport, SearchResult
 from vireid.gallery.sources import list_images
 from vireid.gallery.store import Filters, GalleryStore
+from vireid.gallery.tombstones import Tombstones
 from vireid.matching import Matcher, create_matcher, is_registered
 from vireid.methods.bundle import Bundle
 from vireid.types import Embeddings, Modality, Track, untracked
@@ -76,6 +78,7 @@ class Gallery:
         modality: str | None = None,
         camera: int | str | None = None,
         restricted: bool = False,
+        readmit: bool = False,
         encoder: Encoder | None = None,
         device: str | None = None,
         batch_size: int = 64,
@@ -96,6 +99,7 @@ class Gallery:
             camera: of all pictures, unless the table says it.
             restricted: the terms of these pictures forbid showing them (`Dataset.restricted`). The gallery keeps the
                 mark for good, and contact sheets of it leave all pictures out unless told otherwise.
+            readmit: index pictures again that were deleted from this gallery; else they are refused and counted.
             encoder: embeds the pictures (default: the bundle's own, which needs torch).
             device: of the bundle's own encoder, `cpu` or `cuda` (default: CUDA where there is one).
             batch_size: pictures embedded at once; what is done is written every four batches.
@@ -121,9 +125,17 @@ class Gallery:
             refuse_other_model(folder, header, model)
             if before and header != before:  # now, since a run in which nothing is new writes nothing else
                 write_header(folder, header)
-            store = ExactStore(folder / STORE)
+            store = LanceStore(folder / STORE)
+            finish_deletion(folder, store)
             indexer = Indexer(
-                path=folder, header=header, store=store, encoder=used, matcher=model.matcher(), batch_size=batch_size
+                path=folder,
+                header=header,
+                store=store,
+                encoder=used,
+                matcher=model.matcher(),
+                tombstones=Tombstones.read(folder),
+                readmit=readmit,
+                batch_size=batch_size,
             )
             report = indexer.run(listing, track)
         return cls(folder, header, store, bundle=model, device=device, report=report)
@@ -147,10 +159,37 @@ class Gallery:
         model = bundle if isinstance(bundle, Bundle) or bundle is None else Bundle.open(bundle)
         if model:
             refuse_other_model(folder, header, model)
-        return cls(folder, header, ExactStore(folder / STORE), bundle=model, device=device)
+        return cls(folder, header, LanceStore(folder / STORE), bundle=model, device=device)
 
     def __len__(self) -> int:
         return self.store.count()
+
+    def delete(self, filters: Mapping[str, Any]) -> Receipt:
+        """Delete every picture that matches, for good: from all files, versions and the index.
+
+        The whole gallery is rewritten, so delete what goes together at once. The deleted pictures are refused when they
+        are indexed again. The picture files themselves, and backups of the gallery, are not touched.
+
+        Raises:
+            UsageError: an unknown column, or no filters.
+            GalleryError: the gallery is being written by another process.
+        """
+        checked = check_filters(filters, self.columns)
+        if not checked:
+            raise UsageError("say what is to be deleted, for example {'identity': 7}")
+        with writer(self.path):
+            finish_deletion(self.path, self.store)
+            return delete_entries(self.path, self.store, checked)
+
+    def compact(self) -> None:
+        """Merge what was added piece by piece, finish what a killed process left, bring the index up to date.
+
+        Raises:
+            GalleryError: the gallery is being written by another process.
+        """
+        with writer(self.path):
+            finish_deletion(self.path, self.store)
+            self.store.compact()
 
     @property
     def columns(self) -> list[str]:

@@ -49,7 +49,7 @@ class Source(Options):
 class Header(Options):
     """Contents of `gallery.json`."""
 
-    format: int = Field(2, ge=2, le=2)
+    format: int = Field(3, ge=3, le=3)
     method: str
     bundle: str = Field(description="where the bundle lay when the gallery was built")
     digest: str = Field(description="the bundle's hash; no other model may add or search")
@@ -68,7 +68,7 @@ class Header(Options):
 def new_header(bundle: Bundle) -> Header:
     """The header of a gallery for this model."""
     return Header(
-        format=2,
+        format=3,
         method=bundle.method_name,
         bundle=str(bundle.path.absolute()),
         digest=bundle.digest,

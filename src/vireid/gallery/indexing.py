@@ -18,6 +18,7 @@ from vireid.gallery.reading import ReadPicture, decode, read_ahead
 from vireid.gallery.results import Broken, IndexReport
 from vireid.gallery.sources import Listing
 from vireid.gallery.store import KEY, Entries, GalleryStore, concatenate_entries
+from vireid.gallery.tombstones import Tombstones
 from vireid.matching import Matcher
 from vireid.types import Embeddings, Modality, Side, Track
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Indexer", "entries_of"]
 
 _BATCHES_PER_WRITE = 4
-_COUNTED = ("added", "updated", "unchanged", "duplicates")
+_COUNTED = ("added", "updated", "unchanged", "duplicates", "refused")
 
 
 @dataclass(kw_only=True)
@@ -39,6 +40,8 @@ class Indexer:
     store: GalleryStore
     encoder: Encoder
     matcher: Matcher
+    tombstones: Tombstones
+    readmit: bool
     batch_size: int
     _pending: list[Entries] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
@@ -57,7 +60,7 @@ class Indexer:
                 self._index(rows, modality, track)
         finally:
             self._write()
-        if not self._seen:
+        if not self._seen and not self._counts["refused"]:
             raise DataError(_nothing_readable(self._broken))
         self.store.compact()
         return IndexReport(
@@ -75,6 +78,8 @@ class Indexer:
                     self._broken.append(Broken(picture.row["path"], picture.problem))
                 elif picture.sha256 in self._seen:
                     self._counts["duplicates"] += 1
+                elif not self.readmit and picture.sha256 in self.tombstones:
+                    self._counts["refused"] += 1
                 else:
                     self._seen.add(picture.sha256)
                     batch.append(picture)
@@ -85,7 +90,7 @@ class Indexer:
 
     def _take(self, batch: Sequence[ReadPicture], modality: Modality) -> None:
         """Embed what is new, take over what is known, and write when enough has gathered."""
-        known = self._known([picture.sha256 for picture in batch])
+        known = self._known([picture.sha256 for picture in batch if picture.pixels is None])
         new = []
         for picture in batch:
             old = known.get(picture.sha256)
@@ -105,7 +110,7 @@ class Indexer:
             self._write()
 
     def _known(self, keys: Sequence[str]) -> dict[str, Entries]:
-        if not self.store.count():
+        if not keys:
             return {}
         held = self.store.fetch(keys)
         return {key: held.take(slice(row, row + 1)) for row, key in enumerate(held.table[KEY])}
@@ -127,6 +132,7 @@ class Indexer:
         entries = concatenate_entries(self._pending)
         # The header comes first: vectors that are bound to no model must never lie there.
         write_header(self.path, self.header)
+        self.tombstones.lift(entries.table[KEY])
         self.store.add(entries)
         self._pending.clear()
 

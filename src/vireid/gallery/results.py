@@ -23,6 +23,7 @@ class IndexReport:
 
     added: embedded now. updated: known by content, with a new path or new metadata. unchanged: known already.
     duplicates: the same bytes as a picture before them in this run; one entry stands for both.
+    refused: deleted from the gallery before, and not to come back.
     ignored: files that are no pictures, by suffix.
     """
 
@@ -30,6 +31,7 @@ class IndexReport:
     updated: int
     unchanged: int
     duplicates: int
+    refused: int
     ignored: Mapping[str, int]
     broken: tuple[Broken, ...]
     seconds: float
