@@ -26,7 +26,7 @@ def test_every_trace_of_each_picture_goes(
     tmp_path: Path, bundle: Bundle, encoder: Any, marked: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = LanceStore(tmp_path / "g" / "store", exact_up_to=0)  # so small a gallery would have no index
-    monkeypatch.setattr("vireid.gallery.gallery.LanceStore", lambda folder: store)
+    monkeypatch.setattr("vireid.gallery.gallery.open_store", lambda folder, header: store)
     for rows in (marked.iloc[:5], marked.iloc[5:]):
         gallery = Gallery.build(tmp_path / "g", bundle, rows, encoder=encoder)
     keys = {path: store.keys({"path": [path]}).pop() for path in marked.path}

@@ -11,6 +11,7 @@ from vireid.cli import (
     data,
     demo,
     evaluate,
+    gallery,
     import_checkpoint,
     index,
     methods,
@@ -59,6 +60,7 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("import")(import_checkpoint.import_checkpoint)
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.add_typer(gallery.app, name="gallery")
 app.add_typer(methods.app, name="methods")
 app.add_typer(recipes.app, name="recipes")
 

@@ -5,17 +5,17 @@ from typing import Annotated
 
 import typer
 
-from vireid.cli.output import Device, Json, print_json, print_table, say
+from vireid.cli.output import Device, Filter, Json, parse_filters, print_json, print_table, say
 
 
 def search(
-    image: Annotated[Path, typer.Argument(help="Picture of the person to look for.")],
+    images: Annotated[list[Path], typer.Argument(help="Picture of the person to look for, or several of one person.")],
     modality: Annotated[str, typer.Option(help="What kind of camera took it: visible or infrared.")],
     gallery: Annotated[Path, typer.Option(help="Folder that `vireid index` wrote.")],
     top: Annotated[int, typer.Option(min=1, help="Hits wanted.")] = 10,
-    filters: Annotated[
-        list[str] | None,
-        typer.Option("--filter", metavar="COLUMN=VALUE", help="Only these pictures; repeat a column to allow several."),
+    filters: Filter = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Show each value of a column once, for example track.")
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="The gallery's model, if it has moved.")] = None,
     html: Annotated[Path | None, typer.Option(help="File for a contact sheet.")] = None,
@@ -35,12 +35,13 @@ def search(
     from vireid.files import write_text
     from vireid.gallery import Gallery, contact_sheet_html
 
-    wanted = _parse(filters or [])
+    wanted = parse_filters(filters or [])
     result = Gallery.open(gallery, bundle=bundle, device=device).search(
-        image, modality=modality, top=top, filters=wanted
+        images, modality=modality, top=top, filters=wanted, group=group
     )
+    name = images[0].name
     if html:
-        title = f"Pictures like {image.name}"
+        title = f"Pictures like {name}"
         write_text(html, contact_sheet_html(result, title=title, show_restricted=show_restricted))
     if as_json:
         print_json(result.to_json())
@@ -50,21 +51,9 @@ def search(
         for hit in result.hits
     ]
     if rows:
-        print_table(("rank", "score", "modality", "camera", "path"), rows, title=f"{image.name} ({modality})")
+        print_table(("rank", "score", "modality", "camera", "path"), rows, title=f"{name} ({modality})")
     if result.note:
         say(result.note)
     if html:
         hidden = "; its pictures are restricted and left out" if result.restricted and not show_restricted else ""
         say(f"contact sheet: {html}{hidden}")
-
-
-def _parse(filters: list[str]) -> dict[str, list[str]]:
-    from vireid.errors import UsageError
-
-    found: dict[str, list[str]] = {}
-    for text in filters:
-        column, equals, value = text.partition("=")
-        if not equals or not column:
-            raise UsageError(f"--filter {text!r} is not of the form column=value, for example camera=2")
-        found.setdefault(column, []).append(value)
-    return found

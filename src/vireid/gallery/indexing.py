@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from vireid.errors import DataError, GalleryError
 from vireid.gallery.header import Header, write_header
-from vireid.gallery.reading import ReadPicture, decode, read_ahead
+from vireid.gallery.reading import ReadPicture, read_again, read_ahead
 from vireid.gallery.results import Broken, IndexReport
 from vireid.gallery.sources import Listing
 from vireid.gallery.store import KEY, Entries, GalleryStore, concatenate_entries
@@ -101,7 +102,7 @@ class Indexer:
         if new:
             # A picture whose modality was corrected is known by content, and was therefore not decoded ahead.
             size = self.encoder.preprocessing.size
-            pixels = [p.pixels if p.pixels is not None else decode(Path(p.row["path"]).read_bytes(), size) for p in new]
+            pixels = [p.pixels if p.pixels is not None else read_again(p.row, size) for p in new]
             found = self.encoder.embed(pixels, modality)
             rows = [{KEY: picture.sha256, **picture.row} for picture in new]
             self._pending.append(entries_of(found, self.matcher, rows))
@@ -138,7 +139,7 @@ class Indexer:
 
 
 def entries_of(found: Embeddings[Any], matcher: Matcher, rows: Sequence[Mapping[str, Any]]) -> Entries:
-    """Gallery entries of embeddings: the lift, and what the matcher scores with where the lift is not exact.
+    """Gallery entries of embeddings: the lift, and where that is not exact what the matcher scores with, as float16.
 
     Raises:
         GalleryError: the model answered with another number of vectors, or with values that are not finite.
@@ -152,9 +153,20 @@ def entries_of(found: Embeddings[Any], matcher: Matcher, rows: Sequence[Mapping[
             f"the model's vector of {rows[bad[0]]['path']} is not finite; is the bundle's training sound?"
         )
     arrays = {} if matcher.exact else {"vector": found.vector, **{name: found.fields[name] for name in matcher.fields}}
+    compact = {name: _compact(name, array) for name, array in arrays.items()}
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = pd.DataFrame({name: [row.get(name) for row in rows] for name in columns}, dtype=object)
-    return Entries(table=table, lift=lift, arrays=arrays)
+    return Entries(table=table, lift=lift, arrays=compact)
+
+
+def _compact(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """The array as float16, half the size of what the network gave."""
+    if not np.issubdtype(array.dtype, np.floating):
+        return array
+    largest = np.finfo(np.float16).max
+    if array.size and np.abs(array).max() > largest:
+        raise GalleryError(f"the model's field {name!r} holds values beyond {largest}, which a gallery cannot keep")
+    return array.astype(np.float16)
 
 
 def _by_modality(rows: Sequence[Mapping[str, Any]]) -> dict[Modality, list[Mapping[str, Any]]]:

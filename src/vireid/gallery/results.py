@@ -56,6 +56,11 @@ class Hit:
         """The identity where it is known, else None."""
         return self.metadata.get("identity")
 
+    @property
+    def box(self) -> str | None:
+        """Which part of the picture at `path` was indexed, `x,y,width,height`; None for all of it."""
+        return self.metadata.get("box")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
