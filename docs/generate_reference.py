@@ -33,6 +33,7 @@ EXPLAINED_IN: Mapping[str, str] = {
     "gallery list": "galleries.md",
     "gallery delete": "galleries.md",
     "gallery compact": "galleries.md",
+    "gallery migrate": "galleries.md",
     "methods list": "own-method.md",
     "methods show": "own-method.md",
     "recipes list": "training.md",

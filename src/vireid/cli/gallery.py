@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vireid.cli.output import Filter, Json, parse_filters, print_json, print_table, print_values, say
+from vireid.cli.output import Device, Filter, Json, parse_filters, print_json, print_table, print_values, say, track
 
 app = typer.Typer(help="Look after a gallery: what it holds, deletion, compaction.", no_args_is_help=True)
 
@@ -86,3 +86,42 @@ def compact(gallery: Folder) -> None:
     from vireid.gallery import Gallery
 
     Gallery.open(gallery).compact()
+
+
+@app.command("migrate")
+def migrate(
+    gallery: Folder,
+    bundle: Annotated[Path, typer.Option(help="Run folder or bundle of the new model.")],
+    leave_out: Annotated[
+        bool, typer.Option("--leave-out", help="Lose the pictures that are not where or what they were.")
+    ] = False,
+    queries: Annotated[int, typer.Option(min=1, help="Pictures of which both models' answers are compared.")] = 100,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Embed all pictures with another model, beside the old vectors, and exchange the two in one step.
+
+    Example: vireid gallery migrate galleries/entrance --bundle runs/better
+    """
+    from vireid.gallery import Gallery
+
+    done = Gallery.open(gallery, device=device).migrate(bundle, leave_out=leave_out, queries=queries, track=track)
+    if as_json:
+        print_json(done.to_json())
+        return
+    values: dict[str, object] = {"pictures": done.pictures, "left out": len(done.left_out)}
+    if done.agreement:
+        found = done.agreement
+        values |= {
+            "pictures compared": found.queries,
+            "same first hit": f"{100 * found.same_first:.1f} %",
+            "common among the first ten": f"{100 * found.overlap:.1f} %",
+        }
+        for name, share in (("old", found.right_before), ("new", found.right_after)):
+            if share is not None:
+                values[f"first hit right, {name} model"] = f"{100 * share:.1f} %"
+    print_values(values)
+    for lost in done.left_out:
+        say(f"left out: {lost.path}: {lost.reason}")
+    if done.note:
+        say(done.note)

@@ -4,11 +4,13 @@ from vireid.gallery.deletion import Receipt
 from vireid.gallery.gallery import Gallery
 from vireid.gallery.lance import LanceStore
 from vireid.gallery.memory import MemoryStore
+from vireid.gallery.migration import Agreement, Migration
 from vireid.gallery.results import Broken, Hit, IndexReport, SearchResult
 from vireid.gallery.sheet import contact_sheet_html
 from vireid.gallery.store import Entries, Found, GalleryStore
 
 __all__ = [
+    "Agreement",
     "Broken",
     "Entries",
     "Found",
@@ -18,6 +20,7 @@ __all__ = [
     "IndexReport",
     "LanceStore",
     "MemoryStore",
+    "Migration",
     "Receipt",
     "SearchResult",
     "contact_sheet_html",

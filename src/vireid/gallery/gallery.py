@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -27,6 +28,7 @@ from vireid.gallery.header import (
     writer,
 )
 from vireid.gallery.indexing import Indexer
+from vireid.gallery.migration import Migration, agreement, drop_leftovers, embed_anew, refuse_losses, staged_header
 from vireid.gallery.ranking import rank_entries
 from vireid.gallery.results import IndexReport, SearchResult
 from vireid.gallery.sources import list_images
@@ -137,6 +139,7 @@ class Gallery:
             if before and header != before:  # now, since a run in which nothing is new writes nothing else
                 write_header(folder, header)
             store = open_store(folder, header)
+            drop_leftovers(folder, header)
             finish_deletion(folder, store)
             indexer = Indexer(
                 path=folder,
@@ -220,12 +223,10 @@ class Gallery:
             UsageError: an unknown column, or no filters.
             GalleryError: the gallery is being written by another process.
         """
-        checked = check_filters(filters, self.columns)
-        if not checked:
+        if not filters:
             raise UsageError("say what is to be deleted, for example {'identity': 7}")
-        with writer(self.path):
-            finish_deletion(self.path, self.store)
-            return delete_entries(self.path, self.store, checked)
+        with self._writing():
+            return delete_entries(self.path, self.store, check_filters(filters, self.columns))
 
     def compact(self) -> None:
         """Merge what was added piece by piece, finish what a killed process left, bring the index up to date.
@@ -233,9 +234,71 @@ class Gallery:
         Raises:
             GalleryError: the gallery is being written by another process.
         """
-        with writer(self.path):
-            finish_deletion(self.path, self.store)
+        with self._writing():
             self.store.compact()
+
+    def migrate(
+        self,
+        bundle: Bundle | str | Path,
+        *,
+        leave_out: bool = False,
+        queries: int = 100,
+        encoders: tuple[Encoder, Encoder] | None = None,
+        batch_size: int = 256,
+        track: Track = untracked,
+    ) -> Migration:
+        """Embed all pictures with another model, beside what is there, and exchange the two in one step.
+
+        Searches go on meanwhile; a gallery that is open elsewhere has to be opened again afterwards. A migration that
+        was stopped goes on when it is repeated, unless something else was written in between. Equal scores stand in
+        the order of paths afterwards.
+
+        Args:
+            bundle: the new model.
+            leave_out: lose the pictures that are not where they were, or not what they were.
+            queries: pictures of which both models' answers are compared.
+            encoders: of the old and the new model (default: the bundles' own, which need torch).
+            batch_size: pictures embedded and written at once.
+
+        Raises:
+            UsageError: the gallery is of this model already. DataError: pictures would be lost; nothing is exchanged.
+            GalleryError: the gallery is being written by another process.
+        """
+        model = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        with writer(self.path):
+            self._refuse_exchanged()
+            finish_deletion(self.path, self.store)
+            header = staged_header(self.path, self.header, model)
+            used = encoders[1] if encoders else _open_encoder(model, self._device)
+            refuse_other_encoder(used, model.digest)
+            store = open_store(self.path, header)
+            broken = embed_anew(self.table(), store, model.matcher(), used, batch_size=batch_size, track=track)
+            refuse_losses(broken, leave_out=leave_out)
+            after, note, compared = Gallery(self.path, header, store, bundle=model, device=self._device), "", None
+            try:
+                before = encoders[0] if encoders else self._own_encoder()
+                compared = agreement(self, after, (before, used), queries=queries)
+            except (BundleError, GalleryError) as error:
+                note = f"the old model's answers were not compared: {error}"
+            write_header(self.path, header)
+            drop_leftovers(self.path, header)
+        self.header, self.store, self._bundle, self._encoder = header, store, model, None if encoders else used
+        self._scoring = after._scoring
+        return Migration(pictures=len(self), left_out=tuple(broken), agreement=compared, note=note)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """The right to write, with everything finished that others left."""
+        with writer(self.path):
+            self._refuse_exchanged()
+            drop_leftovers(self.path, self.header)
+            finish_deletion(self.path, self.store)
+            yield
+
+    def _refuse_exchanged(self) -> None:
+        now = read_header(self.path)
+        if now is None or now.store != self.header.store:
+            raise GalleryError(f"gallery {self.path} was migrated to another model meanwhile; open it again")
 
     @property
     def columns(self) -> list[str]:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEADER",
-    "STORE",
     "Collection",
     "Header",
     "Source",
@@ -38,7 +37,7 @@ __all__ = [
     "writer",
 ]
 
-HEADER, STORE, _LOCK = "gallery.json", "store", ".lock"
+HEADER, _LOCK = "gallery.json", ".lock"
 
 
 class Source(Options):
@@ -65,6 +64,7 @@ class Header(Options):
     digest: str = Field(description="the bundle's hash; no other model may add or search")
     matcher: str
     restricted: bool = Field(False, description="contact sheets leave the pictures out unless told otherwise")
+    store: str = Field("store", description="folder, below the gallery's, of what the store keeps")
     milvus: Collection | None = Field(None, description="where the entries lie; None: in the gallery's folder")
     created: str = Field(description="UTC, ISO 8601")
     vireid: str

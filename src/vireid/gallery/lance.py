@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ _UNKNOWN = "{} IS NULL"
 _SHAPES = b"vireid.shapes"
 _ATTEMPTS = 5  # a reader whose version was dropped by a writer looks for the newest one again
 _AT_ONCE = 500  # keys in one condition
+_REMEMBERED = 100  # conditions whose answers are kept until the table changes
 
 _INDEX = "nearest_"  # with the number of entries it was trained on behind it
 _GROWTH = 2  # an index is trained anew when the gallery has grown by this factor
@@ -65,6 +67,7 @@ class LanceStore:
         self._keys: set[str] | None = None
         self._next: int | None = None
         self._counts: dict[str, int] = {}
+        self._matching: dict[str, NDArray[np.int64]] = {}
         self._flushed: set[str] = set(_files(folder))
 
     @property
@@ -148,7 +151,7 @@ class LanceStore:
             return 0
         condition = where(filters, unknown=_UNKNOWN) if filters else ""
         if condition not in self._counts:
-            self._counts[condition] = self._read(lambda table: int(table.count_rows(condition or None)))
+            _remember(self._counts, condition, self._read(lambda table: int(table.count_rows(condition or None))))
         return self._counts[condition]
 
     def compact(self) -> None:
@@ -167,6 +170,12 @@ class LanceStore:
             table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
         self._flush()
 
+    def drop(self) -> None:
+        self._connected = None
+        self._forget(-1)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+
     @property
     def _place(self) -> Path:
         return self.folder / f"{_TABLE}.lance"
@@ -184,7 +193,8 @@ class LanceStore:
         return self._connected
 
     def _forget(self, version: int) -> None:
-        self._version, self._held, self._keys, self._counts = version, None, None, {}
+        self._version, self._held, self._keys = version, None, None
+        self._counts, self._matching = {}, {}
 
     def _known(self) -> set[str]:
         if self._table() is None:
@@ -247,8 +257,10 @@ class LanceStore:
         if not condition:
             found, scores = best_rows(queries, held.lift, min(k, len(held.lift)))
             return Found(keys=held.keys[found], scores=scores)
-        kept = self._read(lambda table: _scan(table, [_POSITION], condition))[_POSITION].to_numpy()
-        matching = np.flatnonzero(np.isin(held.positions, kept))
+        if condition not in self._matching:
+            kept = self._read(lambda table: _scan(table, [_POSITION], condition))[_POSITION].to_numpy()
+            _remember(self._matching, condition, np.flatnonzero(np.isin(held.positions, kept)))
+        matching = self._matching[condition]
         found, scores = best_rows(queries, held.lift[matching], min(k, len(matching)))
         return Found(keys=held.keys[matching[found]], scores=scores)
 
@@ -308,6 +320,13 @@ class LanceStore:
             finally:
                 os.close(handle)
         self._flushed = files
+
+
+def _remember(answers: dict[str, ResultT], condition: str, answer: ResultT) -> None:
+    """Keep what a condition was answered with, for as many conditions as searches come back to."""
+    if len(answers) == _REMEMBERED:
+        answers.clear()
+    answers[condition] = answer
 
 
 def _connect(folder: Path) -> Any:

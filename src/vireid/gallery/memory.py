@@ -97,6 +97,9 @@ class MemoryStore:
         if self._parts:
             self._hold()
 
+    def drop(self) -> None:
+        self._parts, self._held = [], None
+
     def _hold(self) -> _Held:
         if self._held is None:
             self._held = _Held.of(self._parts)

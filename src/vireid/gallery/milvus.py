@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,11 @@ class MilvusStore:
         if self._exists():
             self._client.flush(self.collection)
             self._client.compact(self.collection)
+
+    def drop(self) -> None:
+        if self._exists():
+            self._client.drop_collection(self.collection)
+        shutil.rmtree(self._file.parent, ignore_errors=True)
 
     def _exists(self) -> bool:
         return bool(self._client.has_collection(self.collection))

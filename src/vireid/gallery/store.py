@@ -128,6 +128,10 @@ class GalleryStore(Protocol):
         """Merge what was added piece by piece, drop what was replaced, and bring the index up to date."""
         ...
 
+    def drop(self) -> None:
+        """Remove everything, the place included."""
+        ...
+
 
 def concatenate_entries(parts: Sequence[Entries]) -> Entries:
     """One value of several, in order; a column that a part lacks is None there.

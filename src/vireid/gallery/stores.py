@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vireid.gallery.header import STORE, Header
+from vireid.gallery.header import Header
 from vireid.gallery.lance import LanceStore
 from vireid.gallery.milvus import MilvusStore
 from vireid.gallery.store import GalleryStore
@@ -20,5 +20,5 @@ def open_store(path: Path, header: Header) -> GalleryStore:
         GalleryError: that server cannot be reached.
     """
     if header.milvus is None:
-        return LanceStore(path / STORE)
-    return MilvusStore(header.milvus.uri, header.milvus.name, folder=path / STORE)
+        return LanceStore(path / header.store)
+    return MilvusStore(header.milvus.uri, header.milvus.name, folder=path / header.store)
