@@ -1,6 +1,7 @@
 """Galleries: pictures indexed once and searched across modalities. Nothing that this module imports needs torch."""
 
 from vireid.gallery.deletion import Receipt
+from vireid.gallery.frames import read_frames
 from vireid.gallery.gallery import Gallery
 from vireid.gallery.lance import LanceStore
 from vireid.gallery.memory import MemoryStore
@@ -24,4 +25,5 @@ __all__ = [
     "Receipt",
     "SearchResult",
     "contact_sheet_html",
+    "read_frames",
 ]

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 KEY = "sha256"
-"""Column that names an entry: SHA-256 of the picture file's bytes."""
+"""Column that names an entry: SHA-256 of the picture file's bytes, or of that and the box of a part."""
 
 REQUIRED = (KEY, "path", "modality", "camera")
 
