@@ -5,13 +5,15 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from vireid.data.images import resize
+from vireid.data.images import read_image, resize
 from vireid.methods.bundle import Bundle, Preprocessing
 from vireid.types import Embeddings, Modality
 
@@ -107,3 +109,43 @@ def other_bundle(tmp_path: Path) -> Bundle:
 @pytest.fixture
 def make_pictures() -> Callable[..., list[Path]]:
     return write_pictures
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, make_pictures: Any) -> pd.DataFrame:
+    """Eight visible and four infrared pictures of four people."""
+    visible = make_pictures(tmp_path / "visible", 8, seed=1)
+    infrared = make_pictures(tmp_path / "infrared", 4, seed=2)
+    return pd.DataFrame(
+        {
+            "path": [str(path) for path in (*visible, *infrared)],
+            "modality": ["visible"] * 8 + ["infrared"] * 4,
+            "identity": [0, 0, 1, 1, 2, 2, 3, 3, 0, 1, 2, 3],
+            "camera": [1, 2] * 4 + [3] * 4,
+        }
+    )
+
+
+@pytest.fixture
+def reference() -> Callable[[list[Path], Path, Any], list[str]]:
+    """The ranking by a plain loop over all pictures."""
+
+    def rank(paths: list[Path], query: Path, encoder: Any) -> list[str]:
+        vector = encoder.embed([read_image(query)], "infrared").vector[0]
+        scored = []
+        for place, path in enumerate(paths):
+            pixels = resize(read_image(path), encoder.preprocessing.size)
+            scored.append((-float(vector @ encoder.embed([pixels], "visible").vector[0]), place))
+        return [str(paths[place]) for _, place in sorted(scored)]
+
+    return rank
+
+
+@pytest.fixture
+def files_below() -> Callable[[Path], dict[str, bytes]]:
+    """Every file below a folder with its bytes."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+    return read

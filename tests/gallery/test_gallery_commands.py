@@ -137,3 +137,51 @@ def test_a_device_that_is_not_there_is_refused(tmp_path: Path, bundle: Bundle, r
     assert code == 2
     assert "unknown device 'gpu'" in err
     assert not (tmp_path / "g").exists()
+
+
+def test_a_gallery_is_looked_after(tmp_path: Path, bundle: Bundle, run: Run, make_pictures: Any) -> None:
+    paths = make_pictures(tmp_path / "crops", 6)
+    gallery, receipt = tmp_path / "g", tmp_path / "receipt.json"
+    lines = [f"{path},{number % 2},{number // 2}" for number, path in enumerate(paths)]
+    (tmp_path / "crops.csv").write_text("\n".join(["path,camera,track", *lines]))
+    index = ("index", tmp_path / "crops.csv", "--modality", "visible", "--bundle", bundle.path, "--out", gallery)
+    assert run(*index)[0] == 0
+    held = json.loads(run("gallery", "info", gallery, "--json")[1])
+    assert (held["pictures"], held["visible"], held["deleted"], held["digest"]) == (6, 6, 0, bundle.digest)
+    assert "track" in run("gallery", "info", gallery)[1]
+    listed = json.loads(run("gallery", "list", gallery, "--filter", "camera=1", "--json")[1])
+    assert [row["path"] for row in listed] == [str(path) for path in paths[1::2]]
+    assert str(paths[1]) in run("gallery", "list", gallery)[1]
+    search = ("search", *paths[:2], "--modality", "infrared", "--gallery", gallery, "--group", "track", "--json")
+    assert len(json.loads(run(*search)[1])["hits"]) == 3
+    delete = ("gallery", "delete", gallery, "--filter", "track=0", "--receipt", receipt)
+    code, out, err = run(*delete, "--yes")
+    assert (code, out) == (0, "")
+    assert "deleted 2 pictures, 4 remain" in err
+    assert len(json.loads(receipt.read_text())["hashes"]) == 2
+    assert json.loads(run(*delete, "--yes", "--json")[1])["deleted"] == 0
+    assert run("gallery", "delete", gallery)[::2] == (
+        2,
+        "vireid: say what is to be deleted, for example {'identity': 7}\n",
+    )
+    assert json.loads(run(*index, "--json")[1])["refused"] == 2
+    assert json.loads(run(*index, "--readmit", "--json")[1])["added"] == 2
+    assert run("gallery", "compact", gallery)[0] == 0
+    assert json.loads(run("gallery", "info", gallery, "--json")[1])["pictures"] == 6
+
+
+def test_a_gallery_on_a_milvus_server(tmp_path: Path, bundle: Bundle, run: Run, make_pictures: Any) -> None:
+    paths = make_pictures(tmp_path / "crops", 4)
+    index = ("index", tmp_path / "crops", "--modality", "visible", "--bundle", bundle.path, "--out", tmp_path / "g")
+    server = ("--milvus", tmp_path / "lite.db")
+    assert json.loads(run(*index, *server, "--json")[1])["added"] == 4
+    assert not (tmp_path / "g/store/entries.lance").exists()
+    search = ("search", paths[2], "--modality", "infrared", "--gallery", tmp_path / "g", "--json")
+    assert json.loads(run(*search)[1])["hits"][0]["path"] == str(paths[2])
+    assert json.loads(run(*index, "--json")[1])["unchanged"] == 4
+    assert "lite.db" in run("gallery", "info", tmp_path / "g")[1]
+    code, _, err = run(*index, "--milvus", "http://127.0.0.1:1")
+    assert (code, "keeps its entries on the Milvus server" in err) == (1, True)
+    delete = ("gallery", "delete", tmp_path / "g", "--filter", f"path={paths[2]}", "--yes", "--json")
+    assert json.loads(run(*delete)[1])["remaining"] == 3
+    assert len(json.loads(run(*search)[1])["hits"]) == 3

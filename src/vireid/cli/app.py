@@ -12,6 +12,7 @@ from vireid.cli import (
     data,
     demo,
     evaluate,
+    gallery,
     import_checkpoint,
     index,
     methods,
@@ -63,6 +64,7 @@ app.command("import")(import_checkpoint.import_checkpoint)
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("verify")(verify.verify)
+app.add_typer(gallery.app, name="gallery")
 app.add_typer(methods.app, name="methods")
 app.add_typer(recipes.app, name="recipes")
 

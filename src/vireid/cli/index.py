@@ -9,15 +9,27 @@ from vireid.cli.output import Device, Json, print_json, print_table, say, track
 
 
 def index(
-    folder: Annotated[Path, typer.Argument(help="Folder of pictures, one person each; folders below it are read too.")],
-    modality: Annotated[str, typer.Option(help="What kind of camera took them: visible or infrared.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Folder of pictures, one person each, or a list of them: CSV, COCO (.json), MOT (.txt)."),
+    ],
     bundle: Annotated[Path, typer.Option(help="Run folder or bundle of the model.")],
     out: Annotated[Path, typer.Option(help="Folder of the gallery; an existing one of this model grows.")],
+    modality: Annotated[
+        str | None, typer.Option(help="What kind of camera took them: visible or infrared; a CSV may say it.")
+    ] = None,
+    frames: Annotated[Path | None, typer.Option(help="Folder to which the paths of a list are relative.")] = None,
     camera: Annotated[str | None, typer.Option(help="Number or name of the camera that took them.")] = None,
     restricted: Annotated[
         bool,
         typer.Option("--restricted", help="Terms forbid showing these pictures: contact sheets leave them out."),
     ] = False,
+    readmit: Annotated[
+        bool, typer.Option("--readmit", help="Index pictures again that were deleted from this gallery.")
+    ] = False,
+    milvus: Annotated[
+        str | None, typer.Option(metavar="URI", help="Milvus server for a new gallery (default: its own folder).")
+    ] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -30,7 +42,17 @@ def index(
     named = int(camera) if camera is not None and camera.isdecimal() else camera
     try:
         gallery = Gallery.build(
-            out, bundle, folder, modality=modality, camera=named, restricted=restricted, device=device, track=track
+            out,
+            bundle,
+            folder,
+            modality=modality,
+            camera=named,
+            frames=frames,
+            restricted=restricted,
+            readmit=readmit,
+            milvus=milvus,
+            device=device,
+            track=track,
         )
     except KeyboardInterrupt:
         say("stopped; what was indexed is kept, and the same command goes on from there")
@@ -46,6 +68,7 @@ def index(
         ["known, with a new path or new metadata", report.updated],
         ["known", report.unchanged],
         ["same bytes as another picture", report.duplicates],
+        ["deleted before, refused", report.refused],
         ["cannot be read", len(report.broken)],
     ]
     print_table(("pictures", "number"), [row for row in rows if row[1]], title=f"{out.name}: {len(gallery)} pictures")
@@ -54,5 +77,5 @@ def index(
     if report.ignored:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(report.ignored.items()))
         say(f"not pictures, ignored: {kinds}")
-    other = "infrared" if modality == "visible" else "visible"
+    other = "infrared" if "visible" in gallery.modalities() else "visible"
     say(f"search it with: vireid search PICTURE --modality {other} --gallery {out}")

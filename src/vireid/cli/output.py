@@ -7,12 +7,33 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-__all__ = ["Device", "Json", "print_json", "print_table", "print_values", "say", "track"]
+__all__ = ["Device", "Filter", "Json", "parse_filters", "print_json", "print_table", "print_values", "say", "track"]
 
 ItemT = TypeVar("ItemT")
 
 Device = Annotated[str | None, typer.Option(help="cpu or cuda (default: CUDA where there is one).")]
+Filter = Annotated[
+    list[str] | None,
+    typer.Option("--filter", metavar="COLUMN=VALUE", help="Only these pictures; repeat a column to allow several."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+
+def parse_filters(filters: Sequence[str]) -> dict[str, list[str]]:
+    """What `--filter` said, by column.
+
+    Raises:
+        UsageError: a filter that is not of the form column=value.
+    """
+    from vireid.errors import UsageError
+
+    found: dict[str, list[str]] = {}
+    for text in filters:
+        column, equals, value = text.partition("=")
+        if not equals or not column:
+            raise UsageError(f"--filter {text!r} is not of the form column=value, for example camera=2")
+        found.setdefault(column, []).append(value)
+    return found
 
 
 def print_json(value: Any) -> None:

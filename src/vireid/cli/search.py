@@ -5,20 +5,20 @@ from typing import Annotated
 
 import typer
 
-from vireid.cli.output import Device, Json, print_json, print_table, say
+from vireid.cli.output import Device, Filter, Json, parse_filters, print_json, print_table, say
 
 
 def search(
-    image: Annotated[Path, typer.Argument(help="Picture of the person to look for.")],
+    images: Annotated[list[Path], typer.Argument(help="Picture of the person to look for, or several of one person.")],
     modality: Annotated[str, typer.Option(help="What kind of camera took it: visible or infrared.")],
     gallery: Annotated[Path, typer.Option(help="Folder that `vireid index` wrote.")],
     top: Annotated[int, typer.Option(min=1, help="Hits wanted.")] = 10,
     min_llr: Annotated[
         float | None, typer.Option(help="No hit below this log-likelihood ratio; the model must be calibrated.")
     ] = None,
-    filters: Annotated[
-        list[str] | None,
-        typer.Option("--filter", metavar="COLUMN=VALUE", help="Only these pictures; repeat a column to allow several."),
+    filters: Filter = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Show each value of a column once, for example track.")
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="The gallery's model, if it has moved.")] = None,
     html: Annotated[Path | None, typer.Option(help="File for a contact sheet.")] = None,
@@ -42,11 +42,12 @@ def search(
     from vireid.files import write_text
     from vireid.gallery import Gallery, contact_sheet_html
 
-    wanted = _parse(filters or [])
+    wanted = parse_filters(filters or [])
     opened = Gallery.open(gallery, bundle=bundle, device=device)
-    result = opened.search(image, modality=modality, top=top, min_llr=min_llr, filters=wanted)
+    result = opened.search(images, modality=modality, top=top, min_llr=min_llr, filters=wanted, group=group)
+    name = images[0].name
     if html:
-        title = f"Pictures like {image.name}"
+        title = f"Pictures like {name}"
         write_text(html, contact_sheet_html(result, title=title, show_restricted=show_restricted))
     if explain:
         from vireid.report.explained_search import explained_search
@@ -70,7 +71,7 @@ def search(
     ]
     columns = ("rank", "score", *(("llr", "by chance") if calibrated else ()), "modality", "camera", "path")
     if rows:
-        print_table(columns, rows, title=f"{image.name} ({modality})")
+        print_table(columns, rows, title=f"{name} ({modality})")
     elif result.counts:
         say(f"no picture reaches a log-likelihood ratio of {min_llr:g}")
     if result.note:
@@ -82,15 +83,3 @@ def search(
         say(f"contact sheet: {html}{hidden}")
     if explain:
         say(f"what matched: {explain}")
-
-
-def _parse(filters: list[str]) -> dict[str, list[str]]:
-    from vireid.errors import UsageError
-
-    found: dict[str, list[str]] = {}
-    for text in filters:
-        column, equals, value = text.partition("=")
-        if not equals or not column:
-            raise UsageError(f"--filter {text!r} is not of the form column=value, for example camera=2")
-        found.setdefault(column, []).append(value)
-    return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vireid.errors import UsageError
-from vireid.gallery.ranking import rank_entries
+from vireid.gallery.ranking import first_of_groups, rank_entries
 from vireid.gallery.results import Hit
 from vireid.gallery.store import Filters, GalleryStore
 from vireid.matching import Matcher
@@ -79,10 +79,13 @@ def rank_aimed(
     *,
     top: int,
     min_llr: float | None = None,
-) -> list[tuple[Hit, ...]]:
+    group: str | None = None,
+    together: bool = False,
+) -> tuple[str, list[tuple[Hit, ...]]]:
     """As `rank_entries`; by log-likelihood ratio, and no hit below `min_llr`, where the aim is calibrated.
 
-    Within a modality the ratio rises with the score, so that its order is the scores'.
+    Within a modality the ratio rises with the score, so that its order is the scores'. With `together` it is that of
+    the mean score, though calibrated on scores of single pictures.
 
     Raises:
         UsageError: a least ratio, and no calibration.
@@ -90,20 +93,23 @@ def rank_aimed(
     if not aim.calibrations:
         if min_llr is not None:
             raise UsageError("min_llr needs a calibrated model and a query of known modality; run `vireid calibrate`")
-        return rank_entries(store, matcher, queries, top=top, filters=aim.filters)
-    found: list[list[Hit]] = [[] for _ in range(len(queries))]
+        return rank_entries(store, matcher, queries, top=top, filters=aim.filters, group=group, together=together)
+    found: list[list[Hit]] = [[] for _ in range(1 if together else len(queries))]
     for modality, calibration in aim.calibrations.items():
         narrowed = {**aim.filters, "modality": [modality]}
-        for place, hits in enumerate(rank_entries(store, matcher, queries, top=top, filters=narrowed)):
+        mode, ranked = rank_entries(store, matcher, queries, top=top, filters=narrowed, group=group, together=together)
+        for place, hits in enumerate(ranked):
             found[place] += [replace(hit, llr=float(calibration.llr(hit.score))) for hit in hits]
-    return [_merged(hits, aim, top, min_llr) for hits in found]
+    return mode, [_merged(hits, aim, top, min_llr, group) for hits in found]
 
 
-def _merged(hits: list[Hit], aim: Aim, top: int, min_llr: float | None) -> tuple[Hit, ...]:
-    ordered = sorted(hits, key=lambda hit: -(hit.llr or 0.0))[:top]
+def _merged(hits: list[Hit], aim: Aim, top: int, min_llr: float | None, group: str | None) -> tuple[Hit, ...]:
+    ordered = sorted(hits, key=lambda hit: -(hit.llr or 0.0))
+    if group:
+        ordered = [ordered[place] for place in first_of_groups([hit.value(group) for hit in ordered])]
     return tuple(
         replace(hit, rank=rank, false_matches=aim.false_matches(hit.llr))
-        for rank, hit in enumerate(ordered, start=1)
+        for rank, hit in enumerate(ordered[:top], start=1)
         if hit.llr is not None and (min_llr is None or hit.llr >= min_llr)
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,18 +25,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEADER",
-    "STORE",
+    "Collection",
     "Header",
     "Source",
     "new_header",
     "read_header",
     "refuse_other_encoder",
     "refuse_other_model",
+    "refuse_other_place",
     "write_header",
     "writer",
 ]
 
-HEADER, STORE, _LOCK = "gallery.json", "store", ".lock"
+HEADER, _LOCK = "gallery.json", ".lock"
 
 
 class Source(Options):
@@ -46,15 +48,24 @@ class Source(Options):
     camera: int | str | None = None
 
 
+class Collection(Options):
+    """Where the entries lie that are not in the gallery's own folder."""
+
+    uri: str = Field(description="of the Milvus server")
+    name: str = Field(description="of the collection there")
+
+
 class Header(Options):
     """Contents of `gallery.json`."""
 
-    format: int = Field(2, ge=2, le=2)
+    format: int = Field(3, ge=3, le=3)
     method: str
     bundle: str = Field(description="where the bundle lay when the gallery was built")
     digest: str = Field(description="the bundle's hash; no other model may add or search")
     matcher: str
     restricted: bool = Field(False, description="contact sheets leave the pictures out unless told otherwise")
+    store: str = Field("store", description="folder, below the gallery's, of what the store keeps")
+    milvus: Collection | None = Field(None, description="where the entries lie; None: in the gallery's folder")
     created: str = Field(description="UTC, ISO 8601")
     vireid: str
     sources: tuple[Source, ...] = ()
@@ -65,14 +76,15 @@ class Header(Options):
         return self.model_copy(update={"sources": sources, "restricted": self.restricted or restricted})
 
 
-def new_header(bundle: Bundle) -> Header:
-    """The header of a gallery for this model."""
+def new_header(bundle: Bundle, *, milvus: str | None = None) -> Header:
+    """The header of a gallery for this model, in its folder or on the Milvus server with this address."""
     return Header(
-        format=2,
+        format=3,
         method=bundle.method_name,
         bundle=str(bundle.path.absolute()),
         digest=bundle.digest,
         matcher=bundle.matcher().name,
+        milvus=None if milvus is None else Collection(uri=milvus, name=f"vireid_{secrets.token_hex(8)}"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         vireid=__version__,
     )
@@ -129,6 +141,17 @@ def refuse_other_encoder(encoder: Encoder, digest: str) -> None:
             f"the encoder is of model {encoder.digest[:12] or '(none: a method in training)'}, the gallery of model "
             f"{digest[:12]}; their vectors do not compare. Give the encoder of the gallery's bundle"
         )
+
+
+def refuse_other_place(path: Path, header: Header, milvus: str | None) -> None:
+    """Refuse a server that is not the gallery's.
+
+    Raises:
+        GalleryError: names where the gallery's entries lie.
+    """
+    if milvus is not None and (header.milvus is None or header.milvus.uri != milvus):
+        place = f"on the Milvus server {header.milvus.uri}" if header.milvus else "in its folder"
+        raise GalleryError(f"gallery {path} keeps its entries {place}, not at {milvus}; leave that out, or build anew")
 
 
 @contextmanager

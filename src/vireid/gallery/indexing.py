@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from vireid.errors import DataError, GalleryError
 from vireid.gallery.header import Header, write_header
-from vireid.gallery.reading import ReadPicture, decode, read_ahead
+from vireid.gallery.reading import ReadPicture, read_again, read_ahead
 from vireid.gallery.results import Broken, IndexReport
 from vireid.gallery.sources import Listing
 from vireid.gallery.store import KEY, Entries, GalleryStore, concatenate_entries
+from vireid.gallery.tombstones import Tombstones
 from vireid.matching import Matcher
 from vireid.types import Embeddings, Modality, Side, Track
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Indexer", "entries_of"]
 
 _BATCHES_PER_WRITE = 4
-_COUNTED = ("added", "updated", "unchanged", "duplicates")
+_COUNTED = ("added", "updated", "unchanged", "duplicates", "refused")
 
 
 @dataclass(kw_only=True)
@@ -39,6 +41,8 @@ class Indexer:
     store: GalleryStore
     encoder: Encoder
     matcher: Matcher
+    tombstones: Tombstones
+    readmit: bool
     batch_size: int
     _pending: list[Entries] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
@@ -57,7 +61,7 @@ class Indexer:
                 self._index(rows, modality, track)
         finally:
             self._write()
-        if not self._seen:
+        if not self._seen and not self._counts["refused"]:
             raise DataError(_nothing_readable(self._broken))
         self.store.compact()
         return IndexReport(
@@ -75,6 +79,8 @@ class Indexer:
                     self._broken.append(Broken(picture.row["path"], picture.problem))
                 elif picture.sha256 in self._seen:
                     self._counts["duplicates"] += 1
+                elif not self.readmit and picture.sha256 in self.tombstones:
+                    self._counts["refused"] += 1
                 else:
                     self._seen.add(picture.sha256)
                     batch.append(picture)
@@ -85,7 +91,7 @@ class Indexer:
 
     def _take(self, batch: Sequence[ReadPicture], modality: Modality) -> None:
         """Embed what is new, take over what is known, and write when enough has gathered."""
-        known = self._known([picture.sha256 for picture in batch])
+        known = self._known([picture.sha256 for picture in batch if picture.pixels is None])
         new = []
         for picture in batch:
             old = known.get(picture.sha256)
@@ -96,7 +102,7 @@ class Indexer:
         if new:
             # A picture whose modality was corrected is known by content, and was therefore not decoded ahead.
             size = self.encoder.preprocessing.size
-            pixels = [p.pixels if p.pixels is not None else decode(Path(p.row["path"]).read_bytes(), size) for p in new]
+            pixels = [p.pixels if p.pixels is not None else read_again(p.row, size) for p in new]
             found = self.encoder.embed(pixels, modality)
             rows = [{KEY: picture.sha256, **picture.row} for picture in new]
             self._pending.append(entries_of(found, self.matcher, rows))
@@ -105,7 +111,7 @@ class Indexer:
             self._write()
 
     def _known(self, keys: Sequence[str]) -> dict[str, Entries]:
-        if not self.store.count():
+        if not keys:
             return {}
         held = self.store.fetch(keys)
         return {key: held.take(slice(row, row + 1)) for row, key in enumerate(held.table[KEY])}
@@ -127,12 +133,13 @@ class Indexer:
         entries = concatenate_entries(self._pending)
         # The header comes first: vectors that are bound to no model must never lie there.
         write_header(self.path, self.header)
+        self.tombstones.lift(entries.table[KEY])
         self.store.add(entries)
         self._pending.clear()
 
 
 def entries_of(found: Embeddings[Any], matcher: Matcher, rows: Sequence[Mapping[str, Any]]) -> Entries:
-    """Gallery entries of embeddings: the lift, and what the matcher scores with where the lift is not exact.
+    """Gallery entries of embeddings: the lift, and where that is not exact what the matcher scores with, as float16.
 
     Raises:
         GalleryError: the model answered with another number of vectors, or with values that are not finite.
@@ -146,9 +153,20 @@ def entries_of(found: Embeddings[Any], matcher: Matcher, rows: Sequence[Mapping[
             f"the model's vector of {rows[bad[0]]['path']} is not finite; is the bundle's training sound?"
         )
     arrays = {} if matcher.exact else {"vector": found.vector, **{name: found.fields[name] for name in matcher.fields}}
+    compact = {name: _compact(name, array) for name, array in arrays.items()}
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = pd.DataFrame({name: [row.get(name) for row in rows] for name in columns}, dtype=object)
-    return Entries(table=table, lift=lift, arrays=arrays)
+    return Entries(table=table, lift=lift, arrays=compact)
+
+
+def _compact(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """The array as float16, half the size of what the network gave."""
+    if not np.issubdtype(array.dtype, np.floating):
+        return array
+    largest = np.finfo(np.float16).max
+    if array.size and np.abs(array).max() > largest:
+        raise GalleryError(f"the model's field {name!r} holds values beyond {largest}, which a gallery cannot keep")
+    return array.astype(np.float16)
 
 
 def _by_modality(rows: Sequence[Mapping[str, Any]]) -> dict[Modality, list[Mapping[str, Any]]]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Mapping, Sequence, Set
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,9 @@ from numpy.typing import NDArray
 from vireid.data.ahead import ahead
 from vireid.data.images import read_image, resize
 from vireid.errors import ImageError
+from vireid.gallery.frames import crop, parse_box
 
-__all__ = ["ReadPicture", "decode", "read_ahead"]
+__all__ = ["ReadPicture", "read_again", "read_ahead"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,29 +38,52 @@ class ReadPicture:
 def read_ahead(
     rows: Sequence[Mapping[str, Any]], *, known: Set[str], size: tuple[int, int], depth: int = 128
 ) -> Generator[ReadPicture]:
-    """The pictures of `rows` in order, read up to `depth` ahead so that memory stays bounded."""
-    return ahead(lambda row: _read(row, known, size), rows, depth=depth)
+    """The pictures of `rows` in order, their files read up to `depth` ahead so that memory stays bounded.
+
+    A frame is read once for all boxes of it that follow each other.
+    """
+    frames = [list(group) for _, group in groupby(rows, key=itemgetter("path"))]
+    with closing(ahead(lambda frame: _read(frame, known, size), frames, depth=depth)) as found:
+        for pictures in found:
+            yield from pictures
 
 
-def decode(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 of `size` = (height, width).
+def read_again(row: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 of `size` = (height, width), the box's part where the row has one.
 
     Raises:
-        ImageError: the bytes are no readable picture.
+        ImageError: the file is no readable picture.
     """
-    return resize(read_image(data), size)
+    return _part(read_image(row["path"]), row, size)
 
 
-def _read(row: Mapping[str, Any], known: Set[str], size: tuple[int, int]) -> ReadPicture:
+def _read(rows: Sequence[Mapping[str, Any]], known: Set[str], size: tuple[int, int]) -> list[ReadPicture]:
+    """The pictures of one file: itself, or the parts that the rows' boxes say."""
     try:
-        data = Path(row["path"]).read_bytes()
+        data = Path(rows[0]["path"]).read_bytes()
     except OSError as error:
-        return ReadPicture(row=row, problem=error.strerror or str(error))
+        return [ReadPicture(row=row, problem=error.strerror or str(error)) for row in rows]
     digest = hashlib.sha256(data).hexdigest()
-    if digest in known:
-        return ReadPicture(row=row, sha256=digest)
-    try:
-        return ReadPicture(row=row, sha256=digest, pixels=decode(data, size))
-    except ImageError as error:
-        # The reader names bytes by their number; here the file's path stands beside the reason.
-        return ReadPicture(row=row, problem=str(error).removeprefix(f"<{len(data)} bytes>: "))
+    whole: NDArray[np.uint8] | None = None
+    pictures = []
+    for row in rows:
+        key = _key(digest, row)
+        if key in known:
+            pictures.append(ReadPicture(row=row, sha256=key))
+            continue
+        try:
+            whole = read_image(data) if whole is None else whole
+            pictures.append(ReadPicture(row=row, sha256=key, pixels=_part(whole, row, size)))
+        except ImageError as error:
+            # The reader names bytes by their number; here the file's path stands beside the reason.
+            pictures.append(ReadPicture(row=row, problem=str(error).removeprefix(f"<{len(data)} bytes>: ")))
+    return pictures
+
+
+def _key(digest: str, row: Mapping[str, Any]) -> str:
+    """A picture's name by its content: that of the file, and the box where it is a part of it."""
+    return hashlib.sha256(f"{digest} {row['box']}".encode()).hexdigest() if row.get("box") else digest
+
+
+def _part(whole: NDArray[np.uint8], row: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return resize(crop(whole, parse_box(row["box"])) if row.get("box") else whole, size)

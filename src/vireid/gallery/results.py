@@ -23,6 +23,7 @@ class IndexReport:
 
     added: embedded now. updated: known by content, with a new path or new metadata. unchanged: known already.
     duplicates: the same bytes as a picture before them in this run; one entry stands for both.
+    refused: deleted from the gallery before, and not to come back.
     ignored: files that are no pictures, by suffix.
     """
 
@@ -30,6 +31,7 @@ class IndexReport:
     updated: int
     unchanged: int
     duplicates: int
+    refused: int
     ignored: Mapping[str, int]
     broken: tuple[Broken, ...]
     seconds: float
@@ -59,6 +61,16 @@ class Hit:
     def identity(self) -> Any:
         """The identity where it is known, else None."""
         return self.metadata.get("identity")
+
+    @property
+    def box(self) -> str | None:
+        """Which part of the picture at `path` was indexed, `x,y,width,height`; None for all of it."""
+        return self.metadata.get("box")
+
+    def value(self, column: str) -> Any:
+        """What is known in a column of the gallery; None where nothing is."""
+        own = {"path": self.path, "modality": self.modality, "camera": self.camera}
+        return own[column] if column in own else self.metadata.get(column)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from PIL import Image
 from vireid.data.images import read_image
 from vireid.errors import ImageError, UsageError
 from vireid.gallery.filters import written
+from vireid.gallery.frames import crop, parse_box
 from vireid.gallery.results import Hit, SearchResult
 
 __all__ = ["contact_sheet_html"]
@@ -83,7 +84,7 @@ class _Thumbnail:
 class _Hidden:
     """Stands for pictures that may not be shown."""
 
-    def of(self, picture: Any) -> _Thumbnail:
+    def of(self, picture: Any, box: str | None = None) -> _Thumbnail:  # noqa: ARG002
         return _Thumbnail(problem="restricted: not shown" if picture is not None else "searched with a vector")
 
 
@@ -91,23 +92,24 @@ class _Thumbnails:
     """Thumbnails of picture files, each made once, since one gallery picture may answer several queries."""
 
     def __init__(self) -> None:
-        self._made: dict[str, _Thumbnail] = {}
+        self._made: dict[tuple[str, str | None], _Thumbnail] = {}
 
-    def of(self, picture: Any) -> _Thumbnail:
-        """Thumbnail of a path, of bytes or of an array (H, W, 3) uint8."""
+    def of(self, picture: Any, box: str | None = None) -> _Thumbnail:
+        """Thumbnail of a path, of bytes or of an array (H, W, 3) uint8, of the part within the box."""
         if not isinstance(picture, str | os.PathLike):
-            return _thumbnail(picture)
+            return _thumbnail(picture, box)
         path = os.fspath(picture)
-        if path not in self._made:
-            self._made[path] = _thumbnail(path)
-        return self._made[path]
+        if (path, box) not in self._made:
+            self._made[path, box] = _thumbnail(path, box)
+        return self._made[path, box]
 
 
-def _thumbnail(picture: Any) -> _Thumbnail:
+def _thumbnail(picture: Any, box: str | None) -> _Thumbnail:
     if picture is None:
         return _Thumbnail(problem="searched with a vector")
     try:
         pixels = picture if isinstance(picture, np.ndarray) else read_image(picture)
+        pixels = crop(pixels, parse_box(box)) if box else pixels
     except ImageError as error:
         name = picture if isinstance(picture, str) else f"<{len(picture)} bytes>"
         return _Thumbnail(problem=str(error).removeprefix(f"{name}: "))
@@ -135,7 +137,7 @@ def _shown(hit: Hit, identity: Any, thumbnails: _Thumbnails | _Hidden, root: str
         verdict = "right" if written(hit.identity) == written(identity) else "wrong"
     return {
         "hit": hit,
-        "picture": thumbnails.of(hit.path),
+        "picture": thumbnails.of(hit.path, hit.box),
         "name": os.path.relpath(hit.path, root) if root else hit.path,
         "camera": written(hit.camera),
         "verdict": verdict,

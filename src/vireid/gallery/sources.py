@@ -14,6 +14,7 @@ import pandas as pd
 
 from vireid.data.images import FORMATS, SUFFIXES
 from vireid.errors import DataError, UsageError, choose
+from vireid.gallery.frames import parse_box, read_frames
 from vireid.gallery.header import Source
 from vireid.gallery.store import KEY
 from vireid.types import Modality
@@ -21,6 +22,7 @@ from vireid.types import Modality
 __all__ = ["Listing", "list_images"]
 
 _RESERVED = (KEY, "rank", "score")
+_LISTS = (".csv", ".json", ".txt")
 _WHOLE = ("identity", "camera")  # numbers that pandas turns into floats where a cell is empty
 
 
@@ -33,13 +35,19 @@ class Listing:
     source: Source | None
 
 
-def list_images(images: Any, *, modality: str | None, camera: int | str | None, besides: Path) -> Listing:
+def list_images(
+    images: Any, *, modality: str | None, camera: int | str | None, besides: Path, frames: Path | None = None
+) -> Listing:
     """List what `Gallery.build` was given; `besides` (the gallery's own folder) is not searched.
 
     Raises:
         UsageError: no modality, an unknown one, or one that is given twice; a table without paths.
         DataError: the folder does not exist or holds no pictures.
     """
+    if isinstance(images, str | os.PathLike) and Path(images).suffix.lower() in _LISTS:
+        images = read_frames(Path(_absolute(images)), frames=frames)
+    elif frames is not None:
+        raise UsageError(f"frames={frames} is for lists of pictures ({', '.join(_LISTS)}), not for {images}")
     if isinstance(images, pd.DataFrame):
         return Listing(rows=_rows_of_table(images, modality, camera), ignored={}, source=None)
     if modality is None:
@@ -117,6 +125,8 @@ def _rows_of_table(table: pd.DataFrame, modality: str | None, camera: int | str 
             raise UsageError(f"row {number} of the table has no path")
         row["modality"] = choose(str(row["modality"]), list(Modality), f"modality of {row['path']}")
         row["path"] = _absolute(row["path"])
+        if row.get("box") is not None:
+            parse_box(str(row["box"]))
     return rows
 
 

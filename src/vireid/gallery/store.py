@@ -12,10 +12,20 @@ from numpy.typing import NDArray
 
 from vireid.errors import GalleryError
 
-__all__ = ["KEY", "REQUIRED", "Entries", "Filters", "Found", "GalleryStore", "concatenate_entries"]
+__all__ = [
+    "KEY",
+    "REQUIRED",
+    "Entries",
+    "Filters",
+    "Found",
+    "GalleryStore",
+    "concatenate_entries",
+    "nothing_found",
+    "unique_entries",
+]
 
 KEY = "sha256"
-"""Column that names an entry: SHA-256 of the picture file's bytes."""
+"""Column that names an entry: SHA-256 of the picture file's bytes, or of that and the box of a part."""
 
 REQUIRED = (KEY, "path", "modality", "camera")
 
@@ -47,6 +57,18 @@ class Entries:
     def __len__(self) -> int:
         return len(self.table)
 
+    def refuse_other_width(self, width: int) -> None:
+        """Refuse to go into a gallery whose vectors have another length.
+
+        Raises:
+            GalleryError: they have.
+        """
+        if self.lift.shape[1] != width:
+            raise GalleryError(
+                f"the gallery holds vectors of {width} values, these have {self.lift.shape[1]}; "
+                f"they come from another model"
+            )
+
     def take(self, rows: Any) -> Entries:
         """Entries by slice, mask or index array."""
         table = self.table.iloc[rows].reset_index(drop=True)
@@ -64,7 +86,10 @@ class Found:
 class GalleryStore(Protocol):
     """Keeps entries and searches them by inner product.
 
-    Adapters translate filters into their own language; unknown columns have been refused before they see one.
+    Adapters translate filters into their own language; unknown columns have been refused before they see one. All give
+    the answers of `MemoryStore`, down to the order of ties, except that a search among more than `EXACT_UP_TO` entries
+    may go by an approximate index; its candidates are then scored anew, so that scores are exact everywhere. One writer
+    at a time; the gallery's lock sees to that. Readers in other processes see what was added and deleted.
     """
 
     @property
@@ -72,8 +97,8 @@ class GalleryStore(Protocol):
         """Columns of the table."""
         ...
 
-    def keys(self) -> set[str]:
-        """The keys of all entries."""
+    def keys(self, filters: Filters | None = None) -> set[str]:
+        """The keys of all entries, of those that match the filters where there are any."""
         ...
 
     def add(self, entries: Entries) -> None:
@@ -89,7 +114,10 @@ class GalleryStore(Protocol):
         ...
 
     def delete(self, keys: Sequence[str]) -> int:
-        """Remove entries from every file; returns how many there were."""
+        """Remove entries from every file, older versions and the index; returns how many there were.
+
+        A process that is killed meanwhile may leave some of them; the same call then removes the rest.
+        """
         ...
 
     def count(self, filters: Filters | None = None) -> int:
@@ -97,7 +125,11 @@ class GalleryStore(Protocol):
         ...
 
     def compact(self) -> None:
-        """Merge what was added piece by piece, and drop what was replaced."""
+        """Merge what was added piece by piece, drop what was replaced, and bring the index up to date."""
+        ...
+
+    def drop(self) -> None:
+        """Remove everything, the place included."""
         ...
 
 
@@ -119,3 +151,15 @@ def concatenate_entries(parts: Sequence[Entries]) -> Entries:
     arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in parts[0].arrays}
     table = pd.DataFrame(cells, dtype=object)
     return Entries(table=table, lift=np.concatenate([part.lift for part in parts]), arrays=arrays)
+
+
+def unique_entries(parts: Sequence[Entries]) -> Entries:
+    """The parts as one, of every key the last entry."""
+    whole = concatenate_entries(parts)
+    last = ~whole.table[KEY].duplicated(keep="last").to_numpy(dtype=np.bool_)
+    return whole if last.all() else whole.take(last)
+
+
+def nothing_found(queries: int) -> Found:
+    """The answer of an empty store."""
+    return Found(keys=np.empty((queries, 0), object), scores=np.empty((queries, 0), np.float32))

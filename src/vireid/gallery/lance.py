@@ -1,0 +1,379 @@
+"""The embedded store: one LanceDB table in a folder. Nothing has to be started."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from vireid.errors import GalleryError
+from vireid.gallery.columns import engine_name, flat, joined, plain_name, row_texts, table_of, unflat, where
+from vireid.gallery.exact import EXACT_UP_TO, best_rows, fitting
+from vireid.gallery.filters import written
+from vireid.gallery.store import KEY, REQUIRED, Entries, Filters, Found, nothing_found, unique_entries
+
+__all__ = ["LanceStore"]
+
+_TABLE, _POSITION, _LIFT, _ROW, _ARRAY = "entries", "position", "lift", "row", "a_"
+_UNKNOWN = "{} IS NULL"
+_SHAPES = b"vireid.shapes"
+_ATTEMPTS = 5  # a reader whose version was dropped by a writer looks for the newest one again
+_AT_ONCE = 500  # keys in one condition
+_REMEMBERED = 100  # conditions whose answers are kept until the table changes
+
+_INDEX = "nearest_"  # with the number of entries it was trained on behind it
+_GROWTH = 2  # an index is trained anew when the gallery has grown by this factor
+_FEW = 1_000  # filtered entries that are all scored, rather than the best that the index finds
+_PROBES, _EVERYWHERE = 64, 1 << 16  # partitions that are looked into; with a filter, all
+_CANDIDATES, _OVERSAMPLING = 100, 10  # how many candidates are scored anew, at least and per entry wanted
+_FEW_VALUES = 10_000  # different values of a column up to which a bitmap finds them
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What is searched exactly: all entries of a small gallery, in the order of addition."""
+
+    keys: NDArray[np.object_]
+    positions: NDArray[np.int64]
+    lift: NDArray[np.float32]
+
+
+class LanceStore:
+    """Entries in a LanceDB table below `folder`, searched exactly up to `exact_up_to` of them and by an index above.
+
+    Every write is one version of the table, flushed to disk before it is acknowledged. A deletion rewrites the table,
+    since LanceDB itself only marks rows as deleted, and leaves no version and no index from before.
+    """
+
+    def __init__(self, folder: Path, *, exact_up_to: int = EXACT_UP_TO) -> None:
+        self.folder = folder
+        self.exact_up_to = exact_up_to
+        self._connected: Any = None
+        self._version = -1
+        self._held: _Held | None = None
+        self._keys: set[str] | None = None
+        self._next: int | None = None
+        self._counts: dict[str, int] = {}
+        self._matching: dict[str, NDArray[np.int64]] = {}
+        self._flushed: set[str] = set(_files(folder))
+
+    @property
+    def columns(self) -> list[str]:
+        table = self._table()
+        found = [] if table is None else [plain_name(name) for name in table.schema.names]
+        return list(dict.fromkeys([*REQUIRED, *(name for name in found if name)]))
+
+    def keys(self, filters: Filters | None = None) -> set[str]:
+        if filters:
+            return set(self._read(lambda table: _scan(table, [KEY], where(filters, unknown=_UNKNOWN)))[KEY].to_pylist())
+        return set(self._known())
+
+    def add(self, entries: Entries) -> None:
+        if not len(entries):
+            return
+        entries = unique_entries([entries])
+        table = self._table()
+        if table is None:
+            table = self._create(entries)
+        entries.refuse_other_width(_width(table))
+        rows = self._encode(table, entries)
+        new = [field for field in rows.schema if field.name not in table.schema.names]
+        if new:
+            table.add_columns(new)
+        known = self._known()
+        if known.isdisjoint(entries.table[KEY]):
+            table.add(rows)
+        else:
+            table.merge_insert(KEY).when_matched_update_all().when_not_matched_insert_all().execute(rows)
+        self._flush()
+        self._forget(table.version)
+        self._keys = known | set(entries.table[KEY])
+
+    def search(self, vectors: NDArray[Any], k: int, filters: Filters | None = None) -> Found:
+        total = self.count()
+        if not total:
+            return nothing_found(len(vectors))
+        queries = fitting(vectors, _width(self._table()))
+        condition = where(filters, unknown=_UNKNOWN) if filters else ""
+        k = min(k, self.count(filters))
+        if not k:
+            return nothing_found(len(vectors))
+        if total <= self.exact_up_to:
+            return self._search_held(queries, k, condition)
+        matching = self.count(filters)
+        candidates = matching if matching <= _FEW else min(matching, max(_CANDIDATES, _OVERSAMPLING * k))
+        answers = [self._search_index(query, k, candidates, condition) for query in queries]
+        return Found(
+            keys=np.concatenate([answer.keys for answer in answers]),
+            scores=np.concatenate([answer.scores for answer in answers]),
+        )
+
+    def fetch(self, keys: Sequence[str]) -> Entries:
+        if self._table() is None:
+            raise GalleryError("the gallery is empty; there is nothing to fetch")
+        wanted = list(dict.fromkeys(keys))
+        parts = [wanted[start : start + _AT_ONCE] for start in range(0, len(wanted), _AT_ONCE)] or [[]]
+        found = pa.concat_tables(
+            [self._read(lambda table, part=part: _scan(table, None, _among(part))) for part in parts]  # type: ignore[misc]
+        )
+        place = {key: row for row, key in enumerate(found[KEY].to_pylist())}
+        return self._decode(found.take(pa.array([place[key] for key in wanted if key in place], pa.int64())))
+
+    def delete(self, keys: Sequence[str]) -> int:
+        gone = sorted(set(keys) & self._known())
+        table = self._table()
+        if not gone or table is None:
+            return 0
+        _drop_indices(table)  # they hold codes and texts of what goes
+        for start in range(0, len(gone), _AT_ONCE):
+            # By place, since the condition is kept with the version that it made.
+            places = _scan(table, [_POSITION], _among(gone[start : start + _AT_ONCE]))[_POSITION].to_pylist()
+            table.delete(f"{_POSITION} IN ({', '.join(map(str, places))})")
+        self._flush()
+        self.compact()
+        return len(gone)
+
+    def count(self, filters: Filters | None = None) -> int:
+        if self._table() is None:
+            return 0
+        condition = where(filters, unknown=_UNKNOWN) if filters else ""
+        if condition not in self._counts:
+            _remember(self._counts, condition, self._read(lambda table: int(table.count_rows(condition or None))))
+        return self._counts[condition]
+
+    def compact(self) -> None:
+        table = self._table()
+        if table is None or len(list((self._place / "_versions").glob("*.manifest"))) == 1:
+            return  # every write makes a version, and a compaction leaves one
+        table.optimize()
+        if any((self._place / "_deletions").glob("*")):
+            # Rows that were deleted or replaced are only marked so; writing the others anew is what removes them.
+            _drop_indices(table)
+            table.update(where="true", values_sql={_POSITION: _POSITION})
+        self._index(table)
+        with warnings.catch_warnings():
+            # It warns of readers of older versions; `_read` looks for the newest one again.
+            warnings.filterwarnings("ignore", message="optimize", category=UserWarning)
+            table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+        self._flush()
+
+    def drop(self) -> None:
+        self._connected = None
+        self._forget(-1)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+
+    @property
+    def _place(self) -> Path:
+        return self.folder / f"{_TABLE}.lance"
+
+    def _table(self) -> Any:
+        """The newest version of the table, None where nothing was ever added."""
+        if self._connected is None:
+            if not self._place.is_dir():
+                return None
+            self._connected = _connect(self.folder).open_table(_TABLE)
+        self._connected.checkout_latest()
+        if self._connected.version != self._version:
+            self._forget(self._connected.version)
+            self._next = None
+        return self._connected
+
+    def _forget(self, version: int) -> None:
+        self._version, self._held, self._keys = version, None, None
+        self._counts, self._matching = {}, {}
+
+    def _known(self) -> set[str]:
+        if self._table() is None:
+            return set()
+        if self._keys is None:
+            self._keys = set(self._read(lambda table: _scan(table, [KEY]))[KEY].to_pylist())
+        return self._keys
+
+    def _create(self, entries: Entries) -> Any:
+        arrays = {name: flat(array) for name, array in entries.arrays.items()}
+        shapes = {name: list(array.shape[1:]) for name, array in entries.arrays.items()}
+        schema = pa.schema(
+            [
+                pa.field(KEY, pa.string()),
+                pa.field(_POSITION, pa.int64()),
+                pa.field(_ROW, pa.string()),
+                pa.field(_LIFT, pa.list_(pa.float32(), entries.lift.shape[1])),
+                *(
+                    pa.field(_ARRAY + name, pa.list_(pa.from_numpy_dtype(array.dtype), array.shape[1]))
+                    for name, array in arrays.items()
+                ),
+            ],
+            metadata={_SHAPES: json.dumps(shapes).encode()},
+        )
+        self._connected = _connect(self.folder).create_table(_TABLE, schema=schema)
+        return self._connected
+
+    def _encode(self, table: Any, entries: Entries) -> pa.Table:
+        """The entries as rows of the table, with all of its columns, and new ones behind them."""
+        if self._next is None:
+            last = pc.max(_scan(table, [_POSITION])[_POSITION]).as_py()
+            self._next = 0 if last is None else last + 1
+        first, self._next = self._next, self._next + len(entries)
+        arrays = {_LIFT: entries.lift, **{_ARRAY + name: flat(array) for name, array in entries.arrays.items()}}
+        texts = {engine_name(str(name)): [written(v) or None for v in column] for name, column in entries.table.items()}
+        columns: dict[str, Any] = {
+            KEY: entries.table[KEY].tolist(),
+            _POSITION: np.arange(first, first + len(entries)),
+            _ROW: row_texts(entries.table),
+            **{name: _fixed(array) for name, array in arrays.items()},
+            **{name: pa.array(cells, pa.string()) for name, cells in texts.items()},
+        }
+        absent = [field for field in table.schema if field.name not in columns]
+        return pa.table(columns | {field.name: pa.nulls(len(entries), field.type) for field in absent})
+
+    def _decode(self, rows: pa.Table) -> Entries:
+        shapes = json.loads((rows.schema.metadata or {}).get(_SHAPES, b"{}"))
+        arrays = {name: unflat(_values(rows[_ARRAY + name]), name, shapes) for name in shapes}
+        return Entries(table=table_of(rows[_ROW].to_pylist(), self.columns), lift=_values(rows[_LIFT]), arrays=arrays)
+
+    def _search_held(self, queries: NDArray[np.float32], k: int, condition: str) -> Found:
+        if self._held is None:
+            rows = self._read(lambda table: _scan(table, [KEY, _POSITION, _LIFT])).sort_by(_POSITION)
+            self._held = _Held(
+                keys=rows[KEY].to_numpy().astype(object),
+                positions=rows[_POSITION].to_numpy(),
+                lift=_values(rows[_LIFT]),
+            )
+        held = self._held
+        if not condition:
+            found, scores = best_rows(queries, held.lift, min(k, len(held.lift)))
+            return Found(keys=held.keys[found], scores=scores)
+        if condition not in self._matching:
+            kept = self._read(lambda table: _scan(table, [_POSITION], condition))[_POSITION].to_numpy()
+            _remember(self._matching, condition, np.flatnonzero(np.isin(held.positions, kept)))
+        matching = self._matching[condition]
+        found, scores = best_rows(queries, held.lift[matching], min(k, len(matching)))
+        return Found(keys=held.keys[matching[found]], scores=scores)
+
+    def _search_index(self, query: NDArray[np.float32], k: int, candidates: int, condition: str) -> Found:
+        """The best of many candidates of the index, scored anew; of everything where the index finds too few."""
+
+        def nearest(table: Any) -> pa.Table:
+            search = table.search(query, vector_column_name=_LIFT).distance_type("dot")
+            search = search.nprobes(_EVERYWHERE if condition else _PROBES)
+            if condition:
+                search = search.where(condition, prefilter=True)
+            search = search.select([KEY, _POSITION, _LIFT, "_distance"])
+            return search.limit(candidates).to_arrow()
+
+        rows = self._read(nearest)
+        if rows.num_rows < (candidates if condition else k):
+            rows = self._read(lambda table: _scan(table, [KEY, _POSITION, _LIFT], condition))
+        return _best(rows, query[np.newaxis], k)
+
+    def _index(self, table: Any) -> None:
+        """Train an index where there are too many entries for an exact search and none fits them."""
+        count = table.count_rows()
+        trained = [int(i.name.removeprefix(_INDEX)) for i in table.list_indices() if i.name.startswith(_INDEX)]
+        if count <= self.exact_up_to or (trained and count <= _GROWTH * trained[0]):
+            return
+        from lancedb.index import Bitmap, BTree, IvfFlat, IvfRq
+
+        _drop_indices(table)
+        codes = IvfFlat if _width(table) % 8 else IvfRq  # bits come in bytes
+        table.create_index(_LIFT, config=codes(distance_type="dot"), name=f"{_INDEX}{count}")
+        table.create_index(KEY, config=BTree())
+        for name in table.schema.names:
+            if plain_name(name) not in (None, KEY):
+                few = pc.count_distinct(_scan(table, [name])[name]).as_py() <= _FEW_VALUES
+                table.create_index(name, config=Bitmap() if few else BTree())
+
+    def _read(self, work: Callable[[Any], ResultT]) -> ResultT:
+        """What `work` makes of the newest version, once more where a writer has dropped that meanwhile."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return work(self._table())
+            except (OSError, RuntimeError, ValueError):
+                continue
+        try:
+            return work(self._table())
+        except (OSError, RuntimeError, ValueError) as error:
+            raise GalleryError(f"{self._place} cannot be read: {error}") from error
+
+    def _flush(self) -> None:
+        """Have the disk keep all files written since the last time; LanceDB leaves that to the system."""
+        files = set(_files(self.folder))
+        folders = {os.path.dirname(file) for file in files - self._flushed}  # noqa: PTH120
+        for path in (files - self._flushed) | folders | ({str(self.folder)} if folders else set()):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        self._flushed = files
+
+
+def _remember(answers: dict[str, ResultT], condition: str, answer: ResultT) -> None:
+    """Keep what a condition was answered with, for as many conditions as searches come back to."""
+    if len(answers) == _REMEMBERED:
+        answers.clear()
+    answers[condition] = answer
+
+
+def _connect(folder: Path) -> Any:
+    import lancedb  # takes seconds, and a gallery elsewhere does without
+
+    return lancedb.connect(folder)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    return (os.path.join(place, name) for place, _, names in os.walk(folder) for name in names)  # noqa: PTH118
+
+
+def _scan(table: Any, columns: list[str] | None, condition: str = "") -> pa.Table:
+    search = table.search()
+    if columns is not None:
+        search = search.select(columns)
+    return (search.where(condition) if condition else search).to_arrow()
+
+
+def _best(rows: pa.Table, queries: NDArray[np.float32], k: int) -> Found:
+    """The best k of rows for all queries, exactly."""
+    rows = rows.sort_by(_POSITION)
+    names = rows[KEY].to_numpy().astype(object)
+    found, scores = best_rows(queries, _values(rows[_LIFT]), min(k, len(names)))
+    return Found(keys=names[found], scores=scores)
+
+
+def _drop_indices(table: Any) -> None:
+    for index in table.list_indices():
+        table.drop_index(index.name)
+
+
+def _among(keys: Sequence[str]) -> str:
+    return f"{KEY} IN ({joined(keys)})" if keys else "false"
+
+
+def _width(table: Any) -> int:
+    return int(table.schema.field(_LIFT).type.list_size)
+
+
+def _fixed(array: NDArray[Any]) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), array.shape[1])
+
+
+def _values(column: pa.ChunkedArray) -> NDArray[Any]:
+    """(N, values) of a column of lists of one length."""
+    if not column.num_chunks:
+        return np.empty((0, column.type.list_size), column.type.value_type.to_pandas_dtype())
+    values: NDArray[Any] = pa.concat_arrays(column.chunks).flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(-1, column.type.list_size)
