@@ -27,7 +27,7 @@ from vireid.files import new_file, new_folder, write_json, write_text
 from vireid.options import parse
 from vireid.training.recipe import Recipe
 
-__all__ = ["Checkpoint", "Run"]
+__all__ = ["Checkpoint", "Run", "flat_numbers"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +123,17 @@ class Run:
             return None
         values = json.loads(found[-1].read_text(encoding="utf-8"))
         return Checkpoint(tensors=load_file(found[-1].with_name("state.safetensors")), values=values)
+
+
+def flat_numbers(values: Mapping[str, Any], prefix: str) -> dict[str, float]:
+    """The numbers of nested records, each by its path (`labels/visible/clusters`)."""
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat_numbers(value, f"{prefix}/{name}")
+        elif isinstance(value, int | float):
+            found[f"{prefix}/{name}"] = float(value)
+    return found
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
