@@ -68,7 +68,7 @@ def region_neighbours(
         votes: Any = sum(_whole(_taken(each, rho, min(top, count) if kind == "topk" else None)) for each in products)
         found: IntArray = np.asarray(votes.cpu() if is_tensor(votes) else votes)
         where = np.nonzero(found >= needed)
-        shares: NDArray[np.float64] = found[where] / regions
+        shares: Any = found[where] / regions
         parts.append(csr_array((shares, where), shape=found.shape))
     joined: csr_array = vstack(parts, format="csr")
     return joined

@@ -107,6 +107,11 @@ class TrainingData:
         """Rows of the image table that are trained on."""
         return self.table[~self.table.identity.isin(self.held_out)]
 
+    def rows_of(self, modality: Modality) -> NDArray[np.int64]:
+        """Rows of the image table of one modality's training pictures, in the order of the labels."""
+        rows: NDArray[np.int64] = self._of(modality).index.to_numpy(np.int64, copy=True)
+        return rows
+
     def info(self, recipe: Recipe) -> DataInfo:
         """What the method is told of the data."""
         cameras = {m: tuple(sorted({int(c) for c in self._of(m).camera})) for m in Modality}
@@ -162,7 +167,7 @@ class TrainingData:
         return TrainingPictures(
             embed,
             cameras={modality: table.camera.to_numpy(np.int64, copy=True) for modality, table in tables.items()},
-            rows={modality: table.index.to_numpy(np.int64, copy=True) for modality, table in tables.items()},
+            rows={modality: self.rows_of(modality) for modality in tables},
             classes_per_batch=recipe.batch.identities,
             labels=self.labels if recipe.supervised else None,
         )

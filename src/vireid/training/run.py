@@ -18,14 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from vireid.errors import UsageError
 from vireid.files import new_file, new_folder, write_json, write_text
 from vireid.options import parse
 from vireid.training.recipe import Recipe
+from vireid.types import Modality
 
 __all__ = ["Checkpoint", "Run", "flat_numbers"]
 
@@ -101,6 +104,11 @@ class Run:
             return []
         lines = self.metrics_file.read_text(encoding="utf-8").split("\n")[:-1]
         return [json.loads(line) for line in lines]
+
+    def labels(self) -> dict[Modality, NDArray[np.int64]]:
+        """The classes that the newest checkpoint was trained on, by modality; none without a checkpoint."""
+        found = self._newest()
+        return {Modality(name): value.numpy() for name, value in found.part("labels").items()} if found else {}
 
     def forget_after(self, step: int) -> None:
         """Drop the records of steps that will be taken again."""

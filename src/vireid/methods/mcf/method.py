@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +18,7 @@ from vireid.losses.gates import gate_consistency
 from vireid.losses.memories import cluster_contrast, updated_memory
 from vireid.losses.neighbours import neighbour_contrast
 from vireid.methods.base import Labels, Losses, Method, ParameterGroup, TrainingPictures, unit
+from vireid.methods.explain import Explanation, MatchedPart, Shown, embed_shown, explain_by_covering
 from vireid.methods.mcf.adversary import EXCHANGED, ModalityClassifier
 from vireid.methods.mcf.epoch import decide
 from vireid.methods.mcf.options import MCFOptions
@@ -83,6 +86,19 @@ class MCF(Method):
         regions = self.network(*((both, None) if modality is VISIBLE else (None, both))).features
         features = self._joined(regions)
         return Embeddings(unit(features[: len(images)] + features[len(images) :]))
+
+    def explain(self, query: Shown, candidate: Shown) -> Explanation:
+        """The generic explanation, with what each region adds to the score; a stripe says where it is."""
+        found = explain_by_covering(self, query, candidate)
+        vectors = [embed_shown(self, shown).vector[0].view(self.options.regions, -1) for shown in (query, candidate)]
+        weights = (vectors[0] * vectors[1]).sum(dim=1).tolist()
+        stripes = self.options.region_mode == "stripes"
+        places = np.eye(self.options.regions)[:, :, None] if stripes else [None] * self.options.regions
+        parts = [
+            MatchedPart(name=f"region {number}", weight=weight, query=place, candidate=place)
+            for number, (weight, place) in enumerate(zip(weights, places, strict=True))
+        ]
+        return replace(found, parts=tuple(parts))
 
     def relabel(self, pictures: TrainingPictures, clock: Clock) -> Labels | None:
         device = next(self.parameters()).device
