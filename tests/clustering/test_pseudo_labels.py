@@ -8,6 +8,7 @@ from vireid.clustering import (
     choose_mu,
     cluster,
     cluster_each,
+    cluster_jointly,
     dbscan,
     jaccard_graph,
     sparse_silhouette,
@@ -145,3 +146,15 @@ def test_misuse(people):
         choose_eps(jaccard_graph(features, k1=5, k2=2, eps=0.5), min_samples=4, radii=())
     with pytest.raises(UsageError, match="groups have shape"):
         cluster_each(features, [1, 2])
+
+
+def test_joint_distances_give_each_side_clusters_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(5, 16))
+    sides = []
+    for count in (8, 12):
+        side = np.repeat(centres, count, axis=0) + 0.1 * rng.normal(size=(5 * count, 16))
+        sides.append(side / np.linalg.norm(side, axis=1, keepdims=True))
+    found = cluster_jointly(sides, k1=20, k2=6)
+    for count, side in zip((8, 12), found, strict=True):
+        np.testing.assert_array_equal(side.labels, np.repeat(np.arange(5), count))

@@ -1,5 +1,6 @@
 """What every method promises. A new method is tested by existing."""
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from torch import Tensor
 from vireid.errors import UsageError
 from vireid.matching import Matcher
 from vireid.methods import create, method_class, names
-from vireid.methods.base import Method
+from vireid.methods.base import Labels, Losses, Method, TrainingPictures, unit
 from vireid.methods.bundle import Bundle, Card, Preprocessing, save_bundle
 from vireid.methods.explain import Shown
+from vireid.networks.modes import evaluating
 from vireid.options import parse
 from vireid.training.recipe import load_recipe, recipe_names
 from vireid.types import Batch, Clock, DataInfo, Embeddings, Modality, Side, View
@@ -27,24 +29,46 @@ every_method = pytest.mark.parametrize("name", names())
 def build(name: str) -> Method:
     """The method as its demo recipe makes it."""
     torch.manual_seed(0)
-    return create(name, data=DATA, **load_recipe(f"{name}-demo").options)
+    data = DATA if method_class(name).supervised else replace(DATA, identities=None)
+    return create(name, data=data, **load_recipe(f"{name}-demo").options)
 
 
 def pictures(count: int, seed: int = 0) -> Tensor:
     return torch.randn(count, 3, *SIZE, generator=torch.Generator().manual_seed(seed))
 
 
-def batch_for(method: Method) -> Batch:
-    """Four identities, two pictures each in every view."""
+def training_pictures(method: Method) -> TrainingPictures:
+    """Eight pictures of each of four identities in either modality, embedded by who they show."""
+    with torch.inference_mode(), evaluating(method):
+        found = method.embed(pictures(1), Modality.VISIBLE)
+    generator = torch.Generator().manual_seed(0)
+    people = torch.randn(4, found.vector.shape[1], generator=generator).repeat_interleave(8, dim=0)
+    sides = {m: unit(people + 0.3 * torch.randn(people.shape, generator=generator)).numpy() for m in Modality}
+    identities = {m: torch.arange(4).repeat_interleave(8).numpy() for m in Modality}
+    return TrainingPictures(
+        lambda modality: Embeddings(sides[modality]),
+        cameras={Modality.VISIBLE: np.tile([1, 2], 16), Modality.INFRARED: np.full(32, 3)},
+        rows={Modality.VISIBLE: np.arange(32), Modality.INFRARED: 100 + np.arange(32)},
+        classes_per_batch=4,
+        labels=Labels(of=identities, paired=True) if method.supervised else None,
+    )
+
+
+def batch_for(method: Method, phase: str) -> Batch:
+    """Four classes, two pictures each in every view, after the labels of an epoch were asked for."""
+    whole = training_pictures(method) if not method.supervised else None
+    found = method.relabel(whole, clock(phase)) if whole else None
+    assert method.supervised or found is not None, "without labels a method must find some"
     labels = torch.arange(4).repeat_interleave(2)
+    taken = 8 * labels + torch.tensor([0, 1] * 4)
     cameras = {Modality.VISIBLE: torch.tensor([1, 2] * 4), Modality.INFRARED: torch.full((8,), 3)}
     return {
         view: View(
             modality=request.modality,
             images=pictures(8, number),
-            labels=labels,
+            labels=torch.from_numpy(found.of[request.modality])[taken] if found else labels,
             cameras=cameras[request.modality],
-            rows=torch.arange(8) + 100 * number,
+            rows=torch.from_numpy(whole.rows[request.modality])[taken] if whole else torch.arange(8) + 100 * number,
         )
         for number, (view, request) in enumerate(method.views().items())
     }
@@ -59,7 +83,7 @@ def test_losses_are_named_finite_scalars_and_reach_every_trainable_parameter(nam
     method = build(name).train()
     for phase in method.phases(method.options):
         method.zero_grad()
-        losses = method.losses(batch_for(method), clock(phase))
+        losses = method.losses(batch_for(method, phase), clock(phase))
         assert losses
         assert all(value.ndim == 0 and torch.isfinite(value) for value in losses.values())
         torch.stack(list(losses.values())).sum().backward()
@@ -74,7 +98,7 @@ def test_a_few_steps_on_one_batch_lower_the_loss(name: str) -> None:
     phase = method.phases(method.options)[0]
     parameters = [p for group in method.parameter_groups(phase) for p in group.parameters]
     optimiser = torch.optim.AdamW(parameters, lr=1e-3)
-    batch, values = batch_for(method), []
+    batch, values = batch_for(method, phase), []
     for _ in range(12):
         loss = torch.stack(list(method.losses(batch, clock(phase)).values())).sum()
         optimiser.zero_grad()
@@ -82,6 +106,27 @@ def test_a_few_steps_on_one_batch_lower_the_loss(name: str) -> None:
         optimiser.step()
         values.append(float(loss.detach()))
     assert values[-1] < 0.8 * values[0]
+
+
+@every_method
+def test_training_state_gives_a_fresh_copy_the_same_losses(name: str) -> None:
+    method, again = build(name), build(name)
+    phase = method.phases(method.options)[-1]
+    batch = batch_for(method, phase)
+    found = method.losses(batch, clock(phase))
+    with torch.no_grad():
+        method.after_step(batch, found.embeddings if isinstance(found, Losses) else {}, clock(phase))
+    again.load_state_dict(method.state_dict())
+    state = {key: value.clone() for key, value in method.training_state().items()}
+    again.load_training_state(state)
+    assert again.training_state().keys() == state.keys()
+    assert all(torch.equal(again.training_state()[key], value) for key, value in state.items())
+    results = []
+    for each in (method, again):
+        torch.manual_seed(1)
+        results.append(each.losses(batch, clock(phase)))
+    assert results[0].keys() == results[1].keys()
+    assert all(torch.equal(results[0][key], value) for key, value in results[1].items())
 
 
 @every_method

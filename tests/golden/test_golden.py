@@ -37,7 +37,7 @@ def test_twenty_steps_give_the_stored_losses(name: str, tiny_sysu: Path, tmp_pat
     recipe = load_recipe(name, overrides)
     run = Run(tmp_path / name)
     train(recipe, open_dataset("sysu", tiny_sysu), run, device="cpu")
-    found = [{"step": record["step"], **record["losses"]} for record in run.records()]
+    found = [{"step": record["step"], **record["losses"]} for record in run.records() if "losses" in record]
     stored = FOLDER / f"{name}.json"
     if os.environ.get("VIREID_WRITE_GOLDEN"):
         stored.write_text(json.dumps(found, indent=1) + "\n")

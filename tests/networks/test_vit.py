@@ -132,9 +132,16 @@ def test_start_state_makes_the_way_back_at_any_size(tmp_path):
     assert larger.model.pos_embed.shape == (1, 1 + 11 * 5, 128)
 
 
-def test_positions_that_are_no_square_are_refused():
+def test_positions_of_two_squares_are_those_of_a_person():
     state = timm.create_model(NANO, num_classes=0, img_size=(48, 24)).state_dict()
-    with pytest.raises(WeightsError, match="8 positions of patches, which are no square"):
+    network = ViT(NANO, image_size=(48, 24))
+    network.load_start(state)
+    assert torch.equal(network.model.pos_embed, state["pos_embed"])
+
+
+def test_positions_that_are_no_square_are_refused():
+    state = timm.create_model(NANO, num_classes=0, img_size=(36, 24)).state_dict()
+    with pytest.raises(WeightsError, match="6 positions of patches, which are no square"):
         ViT(NANO, image_size=(96, 48)).load_start(state)
     with pytest.raises(WeightsError, match="missing keys"):
         ViT(NANO, image_size=(96, 48)).load_start({})

@@ -37,7 +37,7 @@ def weights(run: Run) -> dict[str, Tensor]:
 
 
 def losses(run: Run) -> list[tuple[int, float]]:
-    return [(record["step"], record["loss"]) for record in run.records()]
+    return [(record["step"], record["loss"]) for record in run.records() if "loss" in record]
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(

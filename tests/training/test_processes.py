@@ -109,3 +109,30 @@ def test_two_processes_train_both_phases_as_one(tiny_sysu: Path, tmp_path: Path)
         subprocess.run(words, check=True, env=ENVIRONMENT, capture_output=True)
     for name, value in weights(tmp_path / "one").items():
         torch.testing.assert_close(weights(tmp_path / "two")[name], value, atol=1e-5, rtol=1e-5, msg=name)
+
+
+def test_two_processes_find_the_same_labels_and_train_as_one(tiny_sysu: Path, tmp_path: Path) -> None:
+    overrides = [
+        f"data.root={tiny_sysu}",
+        "image.height=64",
+        "image.width=32",
+        "augmentation.padding=2",
+        "batch.identities=2",
+        "steps_per_epoch=3",
+        "precision=fp32",
+        "workers=0",
+        "maal.warmup_epochs=0",
+    ]
+    for phase in ("within", "across"):
+        overrides += [f"phases.{phase}.epochs=1", f"phases.{phase}.schedule.kind=constant"]
+        overrides += [f"phases.{phase}.schedule.final=0", f"phases.{phase}.optimiser.kind=sgd"]
+        overrides += [f"phases.{phase}.optimiser.rate=1.0e-5"]
+    one, two = (command(tmp_path / name, overrides, recipe="mcf-demo") for name in ("one", "two"))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for words in (one, [*launcher, *two[1:]]):
+        subprocess.run(words, check=True, env=ENVIRONMENT, capture_output=True)
+    first, second = (Run(tmp_path / name).records() for name in ("one", "two"))
+    labels = [[record["labels"] for record in records if "labels" in record] for records in (first, second)]
+    assert [each["visible"]["clusters"] for each in labels[0]] == [each["visible"]["clusters"] for each in labels[1]]
+    for name, value in weights(tmp_path / "one").items():
+        torch.testing.assert_close(weights(tmp_path / "two")[name], value, atol=1e-5, rtol=1e-5, msg=name)

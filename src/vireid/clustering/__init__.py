@@ -15,7 +15,8 @@ from vireid.clustering.dbscan import dbscan
 from vireid.clustering.jaccard import jaccard_graph
 from vireid.clustering.memory import MemoryPlan, memory_plan
 from vireid.clustering.neighbours import nearest
-from vireid.clustering.pseudo_labels import Clustering, cluster, cluster_each
+from vireid.clustering.pseudo_labels import Clustering, cluster, cluster_each, cluster_jointly
+from vireid.clustering.region_neighbours import region_neighbours
 
 __all__ = [
     "ClusterMatches",
@@ -30,6 +31,7 @@ __all__ = [
     "choose_mu",
     "cluster",
     "cluster_each",
+    "cluster_jointly",
     "dbscan",
     "jaccard_graph",
     "label_statistics",
@@ -40,6 +42,7 @@ __all__ = [
     "normalised_mutual_information",
     "purity",
     "refine_by_camera",
+    "region_neighbours",
     "region_similarity",
     "sparse_silhouette",
 ]

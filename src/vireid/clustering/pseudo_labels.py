@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -13,10 +14,10 @@ from scipy.sparse import csr_array
 from vireid.clustering.choices import RADII, choose_eps, choose_k1, sparse_silhouette
 from vireid.clustering.dbscan import dbscan
 from vireid.clustering.jaccard import check_parameters, jaccard_graph
-from vireid.clustering.neighbours import Features, nearest, where_asked
+from vireid.clustering.neighbours import Features, nearest, on_host, where_asked
 from vireid.errors import UsageError
 
-__all__ = ["Auto", "Clustering", "cluster", "cluster_each"]
+__all__ = ["Auto", "Clustering", "cluster", "cluster_each", "cluster_jointly"]
 
 IntArray = NDArray[np.int64]
 Auto: TypeAlias = Literal["auto"]
@@ -110,6 +111,43 @@ def cluster_each(features: Features, groups: Any, **options: Any) -> IntArray:
         own = cluster(held[rows], **options).labels
         labels[rows] = np.where(own < 0, -1, own + labels.max() + 1)
     return labels
+
+
+def cluster_jointly(
+    features: Sequence[Features],
+    *,
+    k1: int = 40,
+    k2: int = 6,
+    eps: float = 0.6,
+    min_samples: int = 4,
+    at_least: int = 0,
+    device: str | None = None,
+    memory: int | None = None,
+) -> tuple[Clustering, ...]:
+    """Clusters of each of several (N, D), on Jaccard distances that the pictures of all of them decide together.
+
+    Weights are averaged over each one's pictures first (`groups` of `jaccard_graph`), so that none outweighs another;
+    a cluster holds pictures of one alone. The parameters are those of `cluster`, without choices by the data.
+
+    Raises:
+        UsageError: what `jaccard_graph` and `dbscan` refuse.
+    """
+    check_parameters(k1, k2, eps)
+    group = np.repeat(np.arange(len(features)), [len(each) for each in features])
+    held = where_asked(np.concatenate([on_host(each) for each in features]), device)
+    ranked = nearest(held, max(k1, k2), memory=memory)
+
+    @lru_cache(maxsize=1)
+    def whole(radius: float) -> csr_array:
+        return jaccard_graph(held, k1=k1, k2=k2, eps=radius, groups=group, neighbours=ranked, memory=memory)
+
+    def block(number: int) -> Callable[[float], csr_array]:
+        own = np.flatnonzero(group == number)
+        return lambda radius: whole(radius)[own][:, own]
+
+    return tuple(
+        _widened(block(number), k1, eps, min_samples=min_samples, at_least=at_least) for number in range(len(features))
+    )
 
 
 def _widened(

@@ -132,14 +132,15 @@ class TrainingLoader(Dataset[dict[str, RawView] | VireidError]):
             height = request.rows(height)
             images = images[:, :, :height]
         seed = [_AUGMENTATION_STREAM, self.sampler.seed, self.phase, self.epoch, batch, number]
-        changes = tuple(
-            augmentation.draw(request.modality, (height, width), np.random.default_rng([*seed, place]))
-            for place in range(first, first + len(positions))
-        )
+        changes = []
+        for place in range(first, first + len(positions)):
+            rng = np.random.default_rng([*seed, place])
+            change = augmentation.draw(request.modality, (height, width), rng)
+            changes.append(change._replace(channel=int(rng.integers(3))) if request.channel_copy else change)
         return RawView(
             modality=request.modality,
             images=images,
-            changes=changes,
+            changes=tuple(changes),
             labels=torch.from_numpy(pictures.labels[positions]),
             cameras=torch.from_numpy(pictures.cameras[positions]),
             rows=torch.from_numpy(pictures.rows[positions]),

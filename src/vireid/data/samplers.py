@@ -36,7 +36,9 @@ class IdentitySampler:
     `labels` gives per modality one class per picture, -1 for pictures that take no part. With `paired`, the P
     identities are drawn among those seen in every modality and serve all of them; without, each modality draws its
     own (label spaces of unsupervised training are not shared). An identity with fewer than K pictures has all of
-    them and then repeats. `batches` per epoch default to what the larger modality needs to be seen about once.
+    them and then repeats. With `cameras`, one number per picture, those drawn are of as many cameras as possible: each
+    camera's first ones come before any camera's second ones. `batches` per epoch default to what the larger modality
+    needs to be seen about once.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class IdentitySampler:
         seed: int,
         paired: bool = True,
         batches: int | None = None,
+        cameras: Mapping[Modality, NDArray[np.int64]] | None = None,
     ) -> None:
         none = [modality for modality in labels if images[modality] < 1]
         if none:
             raise UsageError(f"a batch takes no {none[0]} pictures, but the method trains on them; set batch.{none[0]}")
         self.identities, self.seed, self.paired = identities, seed, paired
         self.images = {modality: images[modality] for modality in labels}
+        self._cameras = cameras
         self._members = {modality: _members(values) for modality, values in labels.items()}
         pools = {modality: np.array(sorted(members)) for modality, members in self._members.items()}
         if paired:
@@ -81,7 +85,8 @@ class IdentitySampler:
         for modality, members in self._members.items():
             if chosen is None or not self.paired:
                 chosen = rng.choice(self._pools[modality], self.identities, replace=False)
-            drawn = np.stack([_draw(rng, members[int(label)], self.images[modality]) for label in chosen])
+            cameras = self._cameras[modality] if self._cameras else None
+            drawn = np.stack([_draw(rng, members[int(label)], self.images[modality], cameras) for label in chosen])
             each = self.identities // share.world
             positions[modality] = drawn[share.rank * each : (share.rank + 1) * each].ravel()
         return positions
@@ -94,6 +99,19 @@ def _members(labels: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
     return {int(value): group for value, group in zip(values, groups, strict=True) if value >= 0}
 
 
-def _draw(rng: np.random.Generator, members: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def _draw(
+    rng: np.random.Generator, members: NDArray[np.int64], count: int, cameras: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
     rounds = [rng.permutation(members) for _ in range(-(-count // len(members)))]
+    if cameras is not None:
+        rounds = [_across(each, cameras[each]) for each in rounds]
     return np.concatenate(rounds)[:count]
+
+
+def _across(pictures: NDArray[np.int64], cameras: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The pictures in order, but each camera's first ones before any camera's second ones."""
+    turn = np.empty(len(pictures), np.int64)
+    for camera in np.unique(cameras):
+        own = cameras == camera
+        turn[own] = np.arange(own.sum())
+    return pictures[np.argsort(turn, kind="stable")]

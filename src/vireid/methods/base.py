@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,17 +41,27 @@ class ParameterGroup:
 class Labels:
     """Training classes per modality, aligned with the training pictures; -1 leaves a picture out.
 
-    `paired` says that a class means the same person in every modality.
+    paired: a class means the same person in every modality.
+    across_cameras: the pictures of a class are drawn from as many of its cameras as possible.
+    matches: (visible classes,) the infrared class that each belongs with, -1 for none; None where nothing was matched.
+    told: figures about how they were found, by modality or `matched`, for metrics.jsonl. notes: what a person should be
+    told. Nothing that trains reads `matches`, `told` and `notes`.
     """
 
     of: Mapping[Modality, NDArray[np.int64]]
     paired: bool
+    across_cameras: bool = False
+    matches: NDArray[np.int64] | None = None
+    told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class TrainingPictures:
     """All training pictures as a method may see them between epochs: unaugmented, without identities.
 
-    `labels` is None unless the method is supervised.
+    cameras, rows: (N,) of each modality; rows are those of the data set's image table, as in a batch's views.
+    classes_per_batch: classes that a batch draws from each modality; labels with fewer cannot be trained on.
+    labels: None unless the method is supervised.
     """
 
     def __init__(
@@ -59,10 +69,14 @@ class TrainingPictures:
         embeddings: Any,
         *,
         cameras: Mapping[Modality, NDArray[np.int64]],
+        rows: Mapping[Modality, NDArray[np.int64]],
+        classes_per_batch: int,
         labels: Labels | None,
     ) -> None:
         self._embeddings = embeddings
         self.cameras = cameras
+        self.rows = rows
+        self.classes_per_batch = classes_per_batch
         self.labels = labels
 
     def embed(self, modality: Modality) -> Embeddings[NDArray[Any]]:
@@ -146,6 +160,16 @@ class Method(nn.Module, ABC):
     def relabel(self, pictures: TrainingPictures, clock: Clock) -> Labels | None:  # noqa: ARG002 - hook
         """Labels for the coming epoch, or None to keep those in force."""
         return None
+
+    def training_state(self) -> dict[str, Tensor]:
+        """What `relabel` and `after_step` left for the steps to come and a trained model does not need (memories).
+
+        Checkpoints keep it, of any shape and number from epoch to epoch; bundles do not.
+        """
+        return {}
+
+    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of `training_state`; the tensors are on any device."""
 
     def after_step(self, batch: Batch, embeddings: Mapping[str, Tensor], clock: Clock) -> None:
         """Called after the optimiser's step without gradient, with what `losses` attached (memories live here)."""

@@ -16,7 +16,7 @@ from vireid.networks.narrow import NARROW_VIT
 from vireid.networks.weights import LoadReport, fill
 from vireid.types import Modality
 
-__all__ = ["ClassToken", "Tokens", "ViT", "is_vit"]
+__all__ = ["ClassToken", "Tokens", "ViT", "is_vit", "resized_positions"]
 
 _POSITIONS, _GRID = "pos_embed", "pos_grid"  # timm's key; the rows and columns of its positions, which timm omits
 
@@ -133,7 +133,8 @@ class ViT(nn.Module):
     def load_start(self, state: Mapping[str, Tensor], *, source: str = "a state") -> LoadReport:
         """Fill the network from the state of a timm ViT; its positions are resized to this grid, bilinearly.
 
-        They form a square, as timm's do, unless the state says otherwise (`start_state` does).
+        They form a square, as timm's do, or two on top of each other, unless the state says otherwise (`start_state`
+        does).
 
         Raises:
             WeightsError: the state does not fit.
@@ -141,7 +142,7 @@ class ViT(nn.Module):
         state = dict(state)
         grid = state.pop(_GRID, None)
         if _POSITIONS in state:
-            state[_POSITIONS] = _resized(state[_POSITIONS], grid, self.grid, source)
+            state[_POSITIONS] = resized_positions(state[_POSITIONS], grid, self.grid, source)
         names = {key: key.partition(".")[2] for key in self.state_dict()}
         return fill(self, names, state, source=source, classifier=("head.weight", "head.bias"))
 
@@ -186,14 +187,19 @@ def _has_class_and_patches_alone(model: Any) -> bool:
     return tokens and positions and isinstance(model.norm, nn.LayerNorm)
 
 
-def _resized(positions: Tensor, grid: Tensor | None, wanted: tuple[int, int], source: str) -> Tensor:
+def resized_positions(positions: Tensor, grid: Tensor | None, wanted: tuple[int, int], source: str) -> Tensor:
     """(1, 1 + T, C) position embeddings of another grid; that of the class token is kept."""
     count = positions.shape[1] - 1
-    side = math.isqrt(max(count, 0))
-    rows, columns = (side, side) if grid is None else (int(size) for size in grid)
+    columns = math.isqrt(max(count, 0))
+    rows = columns
+    if rows * columns != count:  # pictures of people are often twice as high as wide
+        columns = math.isqrt(max(count // 2, 0))
+        rows = 2 * columns
+    if grid is not None:
+        rows, columns = (int(size) for size in grid)
     if rows * columns != count or count < 1:
         raise WeightsError(
-            f"start weights {source!r} hold {count} positions of patches, which are no square; "
+            f"start weights {source!r} hold {count} positions of patches, which are no square, nor one on another; "
             f"give weights made by `vireid pretrain` or timm's"
         )
     if (rows, columns) == wanted:

@@ -24,7 +24,7 @@ from vireid.report.album import Album
 from vireid.training.measure import EmbeddingTable
 from vireid.training.recipe import Recipe
 from vireid.training.run import Run
-from vireid.types import Embeddings, Say, Track, Trial, silent, untracked
+from vireid.types import Embeddings, Modality, Say, Track, Trial, silent, untracked
 
 __all__ = ["Material", "each", "open_material"]
 
@@ -72,6 +72,11 @@ class Material:
         """(N,) of every row of the image table."""
         found: IntArray = self.dataset.images["camera"].to_numpy()
         return found
+
+    @cached_property
+    def labels(self) -> dict[Modality, IntArray]:
+        """The classes that the run trained on last, by modality, aligned with its training pictures; -1 for none."""
+        return Run(self.path).labels()
 
     @cached_property
     def scores(self) -> FloatArray:

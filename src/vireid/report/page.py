@@ -15,6 +15,7 @@ from vireid.evaluation.comparison import refuse_unlike
 from vireid.files import write_text
 from vireid.report.blocks import Block, Section, Text
 from vireid.report.material import Material, open_material
+from vireid.report.sections.clusters import clusters
 from vireid.report.sections.curves import curves
 from vireid.report.sections.embedding_map import embedding_map
 from vireid.report.sections.explanations import explanations
@@ -97,6 +98,7 @@ def sections_of(runs: Sequence[Material], *, command: str = "") -> list[Section]
         people(first),
         factors(first),
         explanations(first),
+        clusters(first),
     ]
     if len(runs) > 1:
         whose = Text(f"Of {first.name}, the first of the runs.")

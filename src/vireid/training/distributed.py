@@ -1,6 +1,7 @@
 """What makes several processes train as one: batch statistics over all of them, on the CPU too."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from vireid.errors import TrainingError
 from vireid.networks.necks import BNNeck
 
-__all__ = ["GlobalBatchNorm", "share_batch_statistics"]
+__all__ = ["GlobalBatchNorm", "share_batch_statistics", "taken_from_first", "tensors_of_first"]
+
+ValueT = TypeVar("ValueT")
 
 
 class _Sum(torch.autograd.Function):
@@ -93,4 +96,24 @@ def _global(child: _BatchNorm, name: str) -> GlobalBatchNorm:
     found.running_mean, found.running_var = child.running_mean, child.running_var
     found.num_batches_tracked = child.num_batches_tracked
     found.train(child.training)
+    return found
+
+
+def taken_from_first(value: ValueT, device: torch.device) -> ValueT:
+    """The first process's value, in every process. All must call it."""
+    held: list[Any] = [value]
+    torch.distributed.broadcast_object_list(held, src=0, device=device)
+    first: ValueT = held[0]
+    return first
+
+
+def tensors_of_first(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """The first process's tensors by name, whatever the others hold, on `device`. All must call it."""
+    shapes = taken_from_first({name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}, device)
+    first = torch.distributed.get_rank() == 0
+    found = {}
+    for name, (shape, dtype) in shapes.items():
+        held = tensors[name].to(device).contiguous() if first else torch.empty(shape, dtype=dtype, device=device)
+        torch.distributed.broadcast(held, src=0)
+        found[name] = held
     return found

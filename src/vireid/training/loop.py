@@ -25,12 +25,12 @@ from vireid.methods import method_class
 from vireid.methods.base import Labels, Method
 from vireid.methods.bundle import Bundle, Card, save_bundle
 from vireid.methods.encoder import choose_device
-from vireid.training.distributed import share_batch_statistics
+from vireid.training.distributed import share_batch_statistics, taken_from_first, tensors_of_first
 from vireid.training.interruption import Interruption
 from vireid.training.optimisation import Optimisation, only_these_train
 from vireid.training.pictures import TrainingData
 from vireid.training.recipe import Phase, Recipe
-from vireid.training.run import Checkpoint, Run
+from vireid.training.run import Checkpoint, Run, flat_numbers
 from vireid.types import Clock, Say, Track, silent, untracked
 
 __all__ = ["Training", "train"]
@@ -108,7 +108,7 @@ class Training:
             self._refuse_other_pictures(found)
         if found and found.values["phase"] == len(self.recipe.phases) and self.out.bundle_folder.exists():
             return Bundle.open(self.out.bundle_folder)
-        self._say(self.data.describe())
+        self._say(self.data.describe(supervised=self.recipe.supervised))
         if found:
             self._say(f"resuming at step {found.values['step']}")
         else:
@@ -141,7 +141,7 @@ class Training:
     def _begin(self) -> None:
         """Take the start weights. Everything that can be wrong with a new run is found before its folder is made."""
         report = self.method.load_start(self.recipe.start)
-        self._loader(0, 0)
+        self._loader(0, 0, self.labels if self.recipe.supervised else self.data.without_labels())
         self._say(str(report or "start weights: none"))
 
     def _phase(self, number: int, found: Checkpoint | None) -> None:
@@ -173,9 +173,8 @@ class Training:
     def _epoch(self, number: int, epoch: int, begin: int, model: torch.nn.Module, optimisation: Optimisation) -> None:
         phase = self.recipe.phases[number]
         if begin == 0:
-            with torch.no_grad():
-                self.labels = self.method.relabel(self._pictures(), self._clock(phase, epoch, 0, 1)) or self.labels
-        loader = self._loader(number, epoch)
+            self._relabel(phase, epoch)
+        loader = self._loader(number, epoch, self.labels)
         batches = len(loader)
         raw_batches = loader.batches(start=begin, workers=self.recipe.workers, pin=self.device.type == "cuda")
         description = f"{phase.name} {epoch + 1}/{phase.epochs}"
@@ -191,6 +190,22 @@ class Training:
                 self._save((number, epoch, batch + 1), optimisation)
             if stop:
                 raise KeyboardInterrupt
+
+    def _relabel(self, phase: Phase, epoch: int) -> None:
+        """Ask for the coming epoch's labels. All processes look; they go on with what the first one found."""
+        with torch.no_grad():
+            found = self.method.relabel(self._pictures(), self._clock(phase, epoch, 0, 1))
+        if found is None:
+            return
+        if self.accelerator.num_processes > 1:
+            found = taken_from_first(found, self.device)
+            state = tensors_of_first(self.method.training_state(), self.device)
+            self.method.load_training_state(state)
+        self.labels = found
+        record = {"step": self.step, "phase": phase.name, "epoch": epoch}
+        self._log(record | {"labels": self.data.label_figures(found)})
+        for note in found.notes:
+            self._say(f"{phase.name}, epoch {epoch}: {note}")
 
     def _step(
         self, raw: Mapping[str, RawView], clock: Clock, model: torch.nn.Module, optimisation: Optimisation
@@ -228,9 +243,9 @@ class Training:
         precision = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.recipe.precision]
         return torch.autocast(self.device.type, precision, enabled=precision is not torch.float32)
 
-    def _loader(self, number: int, epoch: int) -> TrainingLoader:
+    def _loader(self, number: int, epoch: int, labels: Labels) -> TrainingLoader:
         share = Share(rank=self.accelerator.process_index, world=self.accelerator.num_processes)
-        return self.data.loader(self.recipe, self.method.views(), self.labels, phase=number, epoch=epoch, share=share)
+        return self.data.loader(self.recipe, self.method.views(), labels, phase=number, epoch=epoch, share=share)
 
     def _clock(self, phase: Phase, epoch: int, batch: int, batches: int) -> Clock:
         return Clock(
@@ -273,7 +288,8 @@ class Training:
             return
         self.out.log(record if seconds is None else record | {"seconds": round(seconds, 4)})
         scalars = {"loss": record["loss"], "rate": record["rate"]} if "loss" in record else {}
-        for name, value in {**scalars, **record.get("losses", {}), **record.get("validation", {})}.items():
+        labels = flat_numbers(record.get("labels", {}), "labels")
+        for name, value in {**scalars, **record.get("losses", {}), **record.get("validation", {}), **labels}.items():
             self.board.add_scalar(name, value, record["step"])
 
     def _save(self, position: tuple[int, int, int], optimisation: Optimisation | None) -> None:
@@ -281,9 +297,11 @@ class Training:
         if not self.main:
             return
         tensors = {f"model.{name}": value for name, value in self.method.state_dict().items()}
+        tensors |= {f"training.{name}": value for name, value in self.method.training_state().items()}
         tensors |= {f"labels.{modality}": torch.from_numpy(values) for modality, values in self.labels.of.items()}
         values: dict[str, Any] = dict(zip(("phase", "epoch", "batch"), position, strict=True))
         values |= {"step": self.step, "best": self.best, "paired": self.labels.paired}
+        values["across_cameras"] = self.labels.across_cameras
         values["data"] = self.data.dataset.fingerprint
         if optimisation:
             tensors |= optimisation.tensors()
@@ -293,6 +311,9 @@ class Training:
     def _restore(self, found: Checkpoint) -> int:
         self.method.load_state_dict(found.part("model"))
         of = {modality: found.part("labels")[modality].numpy() for modality in self.labels.of}
-        self.labels = Labels(of=of, paired=bool(found.values["paired"]))
+        self.labels = Labels(
+            of=of, paired=bool(found.values["paired"]), across_cameras=bool(found.values["across_cameras"])
+        )
+        self.method.load_training_state(found.part("training"))
         self.step, self.best = int(found.values["step"]), found.values["best"]
         return int(found.values["phase"])

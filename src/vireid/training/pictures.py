@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from vireid.clustering import label_statistics, match_precision
 from vireid.data import Dataset
 from vireid.data.images import PictureFiles, PictureSource
 from vireid.data.loaders import Pictures, TrainingLoader
@@ -89,9 +91,11 @@ class TrainingData:
         rows = self.table.index.to_numpy(np.int64)
         return replace(self, source=pack(self.dataset, rows, size=recipe.image.size, track=track, say=say))
 
-    def describe(self) -> str:
+    def describe(self, *, supervised: bool) -> str:
         """How many pictures and identities are trained on, and who takes no part."""
         counts = ", ".join(f"{len(self._of(m))} {m}" for m in Modality if len(self._of(m)))
+        if not supervised:
+            return f"training on {counts} pictures of {self.dataset.name} without their identities"
         seen = self.trained.groupby("identity").modality.nunique()
         alone = int((seen < seen.max()).sum())
         rest = f"; {alone} of them are seen in one modality only and are never drawn" if alone else ""
@@ -102,6 +106,11 @@ class TrainingData:
     def trained(self) -> pd.DataFrame:
         """Rows of the image table that are trained on."""
         return self.table[~self.table.identity.isin(self.held_out)]
+
+    def rows_of(self, modality: Modality) -> NDArray[np.int64]:
+        """Rows of the image table of one modality's training pictures, in the order of the labels."""
+        rows: NDArray[np.int64] = self._of(modality).index.to_numpy(np.int64, copy=True)
+        return rows
 
     def info(self, recipe: Recipe) -> DataInfo:
         """What the method is told of the data."""
@@ -136,6 +145,7 @@ class TrainingData:
             seed=recipe.seed,
             paired=labels.paired,
             batches=recipe.steps_per_epoch,
+            cameras={m: side.cameras for m, side in pictures.items()} if labels.across_cameras else None,
         )
         return TrainingLoader(
             source=self.source,
@@ -155,8 +165,41 @@ class TrainingData:
         def embed(modality: Modality) -> Embeddings[NDArray[Any]]:
             return self._embed(encoder, self._of(modality), modality, track)
 
-        cameras = {modality: self._of(modality).camera.to_numpy(np.int64, copy=True) for modality in Modality}
-        return TrainingPictures(embed, cameras=cameras, labels=self.labels if recipe.supervised else None)
+        tables = {modality: self._of(modality) for modality in Modality}
+        return TrainingPictures(
+            embed,
+            cameras={modality: table.camera.to_numpy(np.int64, copy=True) for modality, table in tables.items()},
+            rows={modality: self.rows_of(modality) for modality in tables},
+            classes_per_batch=recipe.batch.identities,
+            labels=self.labels if recipe.supervised else None,
+        )
+
+    def without_labels(self) -> Labels:
+        """Every picture a class of its own: what a loader can be built with before there are pseudo-labels."""
+        return Labels(of={m: np.arange(len(values)) for m, values in self.labels.of.items()}, paired=False)
+
+    def label_figures(self, labels: Labels) -> dict[str, Any]:
+        """How labels agree with identities, for analysis alone: it is written down, and nothing that trains reads it.
+
+        Of every modality the figures of `label_statistics`; where classes were matched, how many and the share of
+        right ones. None stands for what is not a number.
+        """
+        identity = {m: self._of(m).identity.to_numpy(np.int64, copy=True) for m in labels.of}
+        found: dict[str, Any] = {
+            m.value: label_statistics(values, identity[m]).to_json() for m, values in labels.of.items()
+        }
+        if labels.matches is not None:
+            precision = match_precision(
+                labels.matches,
+                labels.of[Modality.VISIBLE],
+                identity[Modality.VISIBLE],
+                labels.of[Modality.INFRARED],
+                identity[Modality.INFRARED],
+            )
+            found["matched"] = {"clusters": int((labels.matches >= 0).sum()), "precision": precision}
+        for name, figures in labels.told.items():
+            found[name] = found.get(name, {}) | dict(figures)
+        return {name: {key: _number(value) for key, value in part.items()} for name, part in found.items()}
 
     def validate(self, method: Method, recipe: Recipe, *, device: torch.device, track: Track) -> dict[str, float]:
         """Infrared-to-visible search among the identities held out, all pictures against all: mAP and rank-1.
@@ -206,6 +249,10 @@ class TrainingData:
             cameras=table.camera.to_numpy(np.int64, copy=True),
             rows=table.index.to_numpy(np.int64, copy=True),
         )
+
+
+def _number(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _scores(

@@ -18,16 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from vireid.errors import UsageError
 from vireid.files import new_file, new_folder, write_json, write_text
 from vireid.options import parse
 from vireid.training.recipe import Recipe
+from vireid.types import Modality
 
-__all__ = ["Checkpoint", "Run"]
+__all__ = ["Checkpoint", "Run", "flat_numbers"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +105,11 @@ class Run:
         lines = self.metrics_file.read_text(encoding="utf-8").split("\n")[:-1]
         return [json.loads(line) for line in lines]
 
+    def labels(self) -> dict[Modality, NDArray[np.int64]]:
+        """The classes that the newest checkpoint was trained on, by modality; none without a checkpoint."""
+        found = self._newest()
+        return {Modality(name): value.numpy() for name, value in found.part("labels").items()} if found else {}
+
     def forget_after(self, step: int) -> None:
         """Drop the records of steps that will be taken again."""
         kept = [json.dumps(record) for record in self.records() if record["step"] < step]
@@ -123,6 +131,17 @@ class Run:
             return None
         values = json.loads(found[-1].read_text(encoding="utf-8"))
         return Checkpoint(tensors=load_file(found[-1].with_name("state.safetensors")), values=values)
+
+
+def flat_numbers(values: Mapping[str, Any], prefix: str) -> dict[str, float]:
+    """The numbers of nested records, each by its path (`labels/visible/clusters`)."""
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat_numbers(value, f"{prefix}/{name}")
+        elif isinstance(value, int | float):
+            found[f"{prefix}/{name}"] = float(value)
+    return found
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
