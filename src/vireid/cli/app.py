@@ -11,6 +11,7 @@ from vireid.cli import (
     data,
     demo,
     evaluate,
+    export,
     import_checkpoint,
     index,
     methods,
@@ -57,6 +58,7 @@ app.command("study")(study.study)
 app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)
 app.command("import")(import_checkpoint.import_checkpoint)
+app.command("export")(export.export)
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.add_typer(methods.app, name="methods")

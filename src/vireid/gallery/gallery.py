@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vireid.data.images import read_image
-from vireid.errors import BundleError, GalleryError, UsageError, choose, training_packages
+from vireid.errors import BundleError, GalleryError, UsageError, choose
 from vireid.gallery.exact import ExactStore
 from vireid.gallery.filters import check_filters, describe_filters
 from vireid.gallery.header import (
@@ -96,7 +96,7 @@ class Gallery:
             camera: of all pictures, unless the table says it.
             restricted: the terms of these pictures forbid showing them (`Dataset.restricted`). The gallery keeps the
                 mark for good, and contact sheets of it leave all pictures out unless told otherwise.
-            encoder: embeds the pictures (default: the bundle's own, which needs torch).
+            encoder: embeds the pictures (default: the bundle's own, which needs torch unless it is an export).
             device: of the bundle's own encoder, `cpu` or `cuda` (default: CUDA where there is one).
             batch_size: pictures embedded at once; what is done is written every four batches.
 
@@ -298,6 +298,4 @@ def _chosen_encoder(bundle: Bundle, encoder: Encoder | None, device: str | None)
 
 
 def _open_encoder(bundle: Bundle, device: str | None) -> Encoder:
-    with training_packages():
-        from vireid.methods.encoder import open_encoder
-    return open_encoder(bundle, device=device)
+    return bundle.encoder(device=device)

@@ -74,5 +74,8 @@ class ConfidenceAggregation(nn.Module):
 def _greatest(values: Tensor, k: int) -> Tensor:
     """Bool like `values`: the k greatest of every row."""
     k = min(k, values.shape[-1])
-    order = values.sort(dim=-1, descending=True, stable=True).indices[..., :k]
+    if torch.compiler.is_exporting():  # ONNX has no stable sort, but its top-k puts the first of equal values first
+        order = values.topk(k, dim=-1).indices
+    else:
+        order = values.sort(dim=-1, descending=True, stable=True).indices[..., :k]
     return torch.zeros_like(values, dtype=torch.bool).scatter_(-1, order, value=True)

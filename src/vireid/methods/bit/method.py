@@ -13,7 +13,7 @@ from vireid.losses.pairs import aggregation_contrast, pair_matching_loss
 from vireid.matching import Dot, Matcher
 from vireid.methods.base import Method, ParameterGroup, unit
 from vireid.methods.bit.explaining import explain_patches
-from vireid.methods.bit.matcher import PairMatcher
+from vireid.methods.bit.matcher import PairMatcher, PairScorer
 from vireid.methods.bit.options import BITOptions
 from vireid.methods.explain import Explanation, Shown, embed_shown
 from vireid.networks.cross_interaction import CrossInteraction
@@ -76,6 +76,9 @@ class BIT(Method):
     def matcher(self) -> Matcher:
         return PairMatcher(self.pairs) if self.options.pairs else Dot()
 
+    def pair_scorer(self) -> PairScorer | None:
+        return PairScorer(self.pairs) if self.options.pairs else None
+
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         return self._pair_losses(batch) if clock.phase == self.PAIR else self._base_losses(batch)
 
@@ -86,7 +89,7 @@ class BIT(Method):
         vector = unit(self.head.neck(tokens.whole))
         if not self.options.pairs:
             return Embeddings(vector)
-        visible = torch.full((len(images),), modality is VISIBLE, device=images.device)
+        visible = torch.full((images.shape[0],), modality is VISIBLE, device=images.device)
         return Embeddings(vector, {"tokens": tokens.patches.half(), "visible": visible})
 
     def explain(self, query: Shown, candidate: Shown) -> Explanation:
