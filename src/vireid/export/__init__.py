@@ -1,4 +1,4 @@
-"""Trained models as ONNX graphs, with a report of how far their answers are from the model's. Making one needs torch."""
+"""Trained models as ONNX graphs, with a report of how far their answers are from the model's. This needs torch."""
 
 from vireid.export.exporting import export_bundle
 from vireid.export.int8 import Int8

@@ -135,8 +135,8 @@ def _loss(
     after, _ = task.measure(export.encoder(device="cpu"), export.matcher(device="cpu"), track=track)
     if before - after > int8.most_loss:
         raise ExportError(
-            f"int8 costs {before - after:.2f} mAP ({before:.2f} to {after:.2f}, {task.protocol.name}, {mode}), more than "
-            f"the {int8.most_loss:g} allowed; nothing was written. Export in fp32, or allow more with --most-loss"
+            f"int8 costs {before - after:.2f} mAP ({before:.2f} to {after:.2f}, {task.protocol.name}, {mode}), more "
+            f"than the {int8.most_loss:g} allowed; nothing was written. Export in fp32, or allow more with --most-loss"
         )
     return {
         "dataset": task.dataset.name,

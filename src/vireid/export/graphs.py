@@ -1,4 +1,4 @@
-"""A method's network as ONNX graphs: one for the pictures of each modality, one for pairs where a network scores them."""
+"""A method's network as ONNX graphs: one for the pictures of each modality, and one for pairs where it scores those."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def _pairs(method: Method, pictures: Tensor, bundle: Bundle) -> Graph:
     scorer = method.pair_scorer()
     if scorer is None or bundle.header.matcher != PairNetworkMatcher.name:
         raise ExportError(
-            f"matcher {bundle.header.matcher!r} computes with the code of method {bundle.method_name!r}, which an export "
-            "does not hold; use a matcher of vireid.matching, or a PairNetworkMatcher with Method.pair_scorer"
+            f"matcher {bundle.header.matcher!r} computes with the code of method {bundle.method_name!r}, which an "
+            "export does not hold; use a matcher of vireid.matching, or a PairNetworkMatcher with Method.pair_scorer"
         )
     with torch.no_grad():
         tokens = method.embed(pictures, Modality.VISIBLE).fields["tokens"].float()
@@ -148,7 +148,10 @@ def _traced(
             "fixed: take images.shape[0] in place of len(images); where an operator is missing: give its module a "
             "method `exportable` that returns one without it)"
         ) from error
+    if written is None:  # only where it was told to write a file
+        raise ExportError("torch wrote no graph")
     model = written.model_proto
+    _name_dimensions(model, shapes)
     kept = tuple(node.name for node in model.graph.node if _within(node, exact))
     _strip(model)
     for key, value in about.items():
@@ -195,6 +198,18 @@ def _strip(model: Any) -> None:
             node.ClearField("doc_string")
     model.graph.ClearField("metadata_props")
     model.ClearField("metadata_props")
+
+
+def _name_dimensions(model: Any, shapes: Mapping[str, Any]) -> None:
+    """Give the free dimensions of the inputs, and of what comes of them, the names that they were asked for under."""
+    names = {}
+    for value in model.graph.input:
+        for place, dimension in shapes[value.name].items():
+            names[value.type.tensor_type.shape.dim[place].dim_param] = dimension.__name__
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param in names:
+                size.dim_param = names[size.dim_param]
 
 
 def _first_lines(error: Exception) -> str:

@@ -63,7 +63,8 @@ class Parity:
             found.append(f"{self.swapped} of {self.lists} ranked lists differ in pictures that do not tie")
         if found:
             raise ExportError(
-                f"the graphs do not answer as the bundle does ({self.pictures}): {'; '.join(found)}. Nothing was written"
+                f"the graphs do not answer as the bundle does ({self.pictures}): {'; '.join(found)}. Nothing was "
+                "written"
             )
 
 
@@ -108,7 +109,7 @@ def compare(
 
 
 def made_up_pictures(size: tuple[int, int], count: int) -> dict[Modality, list[NDArray[np.uint8]]]:
-    """`count` pictures of each modality in `size` = (height, width): smooth noise, always the same; infrared is grey."""
+    """`count` pictures of each modality, of `size` = (height, width): smooth noise, the same ever; infrared is grey."""
     rng = np.random.default_rng(0)
     found: dict[Modality, list[NDArray[np.uint8]]] = {}
     for modality, channels in ((Modality.VISIBLE, 3), (Modality.INFRARED, 1)):

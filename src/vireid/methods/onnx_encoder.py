@@ -116,8 +116,8 @@ def open_session(graph: Path, device: str) -> onnxruntime.InferenceSession:
         session = onnxruntime.InferenceSession(str(graph), options, providers=[_PROVIDERS[device]])
     except _FAILURES as error:
         raise BundleError(
-            f"{graph} cannot be run by ONNX Runtime {onnxruntime.__version__} ({error}); install a newer one, or export "
-            "the bundle again"
+            f"{graph} cannot be run by ONNX Runtime {onnxruntime.__version__} ({error}); install a newer one, or "
+            "export the bundle again"
         ) from error
     if session.get_providers()[0] != _PROVIDERS[device]:  # where its libraries are missing it takes the CPU, silently
         raise UsageError(f"device {device!r} cannot be used by ONNX Runtime (its libraries are missing); use cpu")

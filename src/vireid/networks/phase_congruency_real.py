@@ -23,6 +23,15 @@ class RealPhaseCongruency(nn.Module):
     imaginary parts are arrays of their own.
     """
 
+    down: Tensor
+    right: Tensor
+    left: Tensor
+    filters: Tensor
+    riesz: Tensor
+    smooth: Tensor
+    first_row: Tensor
+    first_column: Tensor
+
     def __init__(self, source: "PhaseCongruency") -> None:
         super().__init__()
         self.size, self.epsilon, self.threshold = source.size, source.epsilon, source.threshold
@@ -58,15 +67,15 @@ class RealPhaseCongruency(nn.Module):
         real, imaginary = self._periodic_spectrum(red + green + blue)
         vector: list[Tensor] = []
         amplitude, noise = torch.zeros_like(red), torch.zeros_like(red)
-        for scale, band in enumerate(self.filters):  # type: ignore[arg-type]
+        for scale, band in enumerate(self.filters):
             even = real * band, imaginary * band
             responses = [self._picture(*even)]
             # The odd filters are imaginary: i r (a + i b) = -r b + i r a.
-            responses += [self._picture(-odd * even[1], odd * even[0]) for odd in self.riesz]  # type: ignore[union-attr]
+            responses += [self._picture(-odd * even[1], odd * even[0]) for odd in self.riesz]
             strength = _length(responses)
             if scale == 0:
                 noise = self.threshold * _median(strength.flatten(1))[:, None, None]
-            vector = [sum(pair) for pair in zip(vector, responses, strict=True)] if vector else responses  # type: ignore[misc]
+            vector = [one + other for one, other in zip(vector, responses, strict=True)] if vector else responses
             amplitude = amplitude + strength
         found: Tensor = (_length(vector) - noise).clamp(min=0.0) / (amplitude + self.epsilon)
         return found[:, None]
@@ -74,14 +83,14 @@ class RealPhaseCongruency(nn.Module):
     def _periodic_spectrum(self, grey: Tensor) -> tuple[Tensor, Tensor]:
         grey = grey - grey.mean(dim=(1, 2), keepdim=True)
         vertical, horizontal = grey[:, :1] - grey[:, -1:], grey[:, :, :1] - grey[:, :, -1:]
-        jumps = self.first_row[:, None] * vertical + horizontal * self.first_column  # type: ignore[index,operator]
+        jumps = self.first_row[:, None] * vertical + horizontal * self.first_column
         whole, border = self._spectrum(grey), self._spectrum(jumps)
         real, imaginary = (one - other * self.smooth for one, other in zip(whole, border, strict=True))
         return real, imaginary
 
     def _spectrum(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Real (N, H, W) -> real and imaginary parts (N, H, K)."""
-        (cosine, sine), (down_cosine, down_sine) = self.right, self.down  # type: ignore[misc]
+        (cosine, sine), (down_cosine, down_sine) = self.right, self.down
         real, imaginary = pictures @ cosine, -(pictures @ sine)
         return (
             down_cosine @ real + down_sine @ imaginary,
@@ -90,7 +99,7 @@ class RealPhaseCongruency(nn.Module):
 
     def _picture(self, real: Tensor, imaginary: Tensor) -> Tensor:
         """The way back: parts (N, H, K) -> (N, H, W)."""
-        (cosine, sine), (down_cosine, down_sine) = self.left, self.down  # type: ignore[misc]
+        (cosine, sine), (down_cosine, down_sine) = self.left, self.down
         return (down_cosine @ real - down_sine @ imaginary) @ cosine - (
             down_cosine @ imaginary + down_sine @ real
         ) @ sine
