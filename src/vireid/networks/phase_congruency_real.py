@@ -100,9 +100,9 @@ class RealPhaseCongruency(nn.Module):
     def _picture(self, real: Tensor, imaginary: Tensor) -> Tensor:
         """The way back: parts (N, H, K) -> (N, H, W)."""
         (cosine, sine), (down_cosine, down_sine) = self.left, self.down
-        return (down_cosine @ real - down_sine @ imaginary) @ cosine - (
-            down_cosine @ imaginary + down_sine @ real
-        ) @ sine
+        even, odd = down_cosine @ real - down_sine @ imaginary, down_cosine @ imaginary + down_sine @ real
+        picture: Tensor = even @ cosine - odd @ sine
+        return picture
 
 
 def _waves(length: int, frequencies: int) -> Tensor:
