@@ -1,11 +1,10 @@
 """Exports take the place of bundles, without torch; a damaged one is one clear error."""
 
-import importlib.util
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,17 +16,7 @@ from vireid.methods.bundle import Bundle, Preprocessing
 from vireid.methods.onnx_encoder import inputs_of
 from vireid.types import Modality
 
-
-def _made() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("made_export", Path(__file__).with_name("made_export.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-write_export = _made().write_export
+write_export = runpy.run_path(str(Path(__file__).with_name("made_export.py")))["write_export"]
 
 SEARCH = """
 import sys

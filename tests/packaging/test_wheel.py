@@ -1,8 +1,8 @@
 """The wheel, installed alone and without torch: what a user gets from `pip install vireid`."""
 
-import importlib.util
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -106,12 +106,8 @@ def test_scores_of_another_program_are_evaluated(installed: Path, tmp_path: Path
 @pytest.mark.parametrize("pairs", [False, True])
 def test_an_export_is_indexed_and_searched(installed: Path, tmp_path: Path, pairs: bool) -> None:
     """With `pairs` as a cascade in which a graph scores."""
-    spec = importlib.util.spec_from_file_location("made_export", ROOT / "tests" / "methods" / "made_export.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    made.write_export(tmp_path / "export", pairs=pairs)
+    made = runpy.run_path(str(ROOT / "tests" / "methods" / "made_export.py"))
+    made["write_export"](tmp_path / "export", pairs=pairs)
     (tmp_path / "crops").mkdir()
     for number, tone in enumerate([(200, 40, 40), (40, 200, 40), (40, 40, 200)]):
         Image.new("RGB", (8, 16), tone).save(tmp_path / "crops" / f"{number}.png")
