@@ -28,6 +28,7 @@ EXPLAINED_IN: Mapping[str, str] = {
     "study": "study.md",
     "reproduce": "reproduce.md",
     "import": "importing.md",
+    "export": "export.md",
     "index": "own-pictures.md",
     "search": "own-pictures.md",
     "verify": "scores.md",

@@ -7,6 +7,7 @@ VireidError
 │   └── ImageError       one picture that cannot be read
 ├── BundleError          a trained model that is damaged or does not fit
 ├── LeakError            a test that would use identities the model was trained on
+├── ExportError          an export that would not answer as its bundle does
 ├── WeightsError         start weights that cannot be had or do not fit the network
 ├── TrainingError        training cannot go on (not-a-number, no identities, ...)
 ├── GalleryError         a gallery that is missing, locked or bound to another model
@@ -14,12 +15,13 @@ VireidError
 """
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 __all__ = [
     "BundleError",
     "DataError",
+    "ExportError",
     "GalleryError",
     "ImageError",
     "LeakError",
@@ -30,6 +32,7 @@ __all__ = [
     "VireidError",
     "WeightsError",
     "choose",
+    "export_packages",
     "training_packages",
 ]
 
@@ -60,6 +63,10 @@ class BundleError(VireidError):
 
 class LeakError(VireidError):
     """The test would contain identities the model was trained on."""
+
+
+class ExportError(VireidError):
+    """An export cannot be made, or would not answer as its bundle does."""
 
 
 class WeightsError(VireidError):
@@ -98,9 +105,22 @@ def choose(value: str, allowed: Iterable[str], what: str) -> str:
 @contextmanager
 def training_packages() -> Iterator[None]:
     """Turn the failed import of a package of the extra `train` into a `MissingExtraError`."""
+    with _extra("train", {"accelerate", "tensorboard", "timm", "torch", "torchvision"}):
+        yield
+
+
+@contextmanager
+def export_packages() -> Iterator[None]:
+    """The same for a package of the extra `export`, which itself needs those of `train`."""
+    with training_packages(), _extra("export", {"onnx", "onnxscript"}):
+        yield
+
+
+@contextmanager
+def _extra(extra: str, packages: Collection[str]) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name not in {"accelerate", "tensorboard", "timm", "torch", "torchvision"}:
+        if error.name not in packages:
             raise
-        raise MissingExtraError(error.name, "train") from error
+        raise MissingExtraError(error.name or "", extra) from error

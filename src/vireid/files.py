@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-__all__ = ["alone", "cache_folder", "digest_of", "new_file", "new_folder", "write_json", "write_text"]
+__all__ = ["alone", "cache_folder", "digest_of", "file_digest", "new_file", "new_folder", "write_json", "write_text"]
 
 
 @contextmanager
@@ -86,6 +86,12 @@ def digest_of(value: Any) -> str:
     """SHA-256 (hex) of a JSON value in canonical form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _exchange(new: Path, path: Path, retired: Path) -> None:

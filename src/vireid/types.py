@@ -175,10 +175,13 @@ class Embeddings(Generic[ArrayT]):
     fields: Mapping[str, ArrayT] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        count = len(self)
-        for name, value in self.fields.items():
-            if len(value) != count:  # type: ignore[arg-type]
-                raise UsageError(f"embedding field {name!r} has {len(value)} rows, the vector {count}")  # type: ignore[arg-type]
+        count = self.vector.shape[0]  # type: ignore[attr-defined]
+        for (
+            name,
+            value,
+        ) in self.fields.items():  # `len` would turn the free batch size of an exported graph into a number
+            if value.shape[0] != count:  # type: ignore[attr-defined]
+                raise UsageError(f"embedding field {name!r} has {value.shape[0]} rows, the vector {count}")  # type: ignore[attr-defined]
 
     def __len__(self) -> int:
         return len(self.vector)  # type: ignore[arg-type]

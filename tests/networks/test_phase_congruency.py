@@ -175,3 +175,10 @@ def test_other_sizes_are_refused() -> None:
         PhaseCongruency((32, 24))(torch.zeros(1, 3, 24, 32))
     with pytest.raises(UsageError, match="at least 2 x 2"):
         PhaseCongruency((1, 24))
+
+
+@pytest.mark.parametrize("size", [(16, 12), (15, 9)])
+def test_real_arithmetic_gives_the_same_values(size):
+    pictures = torch.nn.functional.avg_pool2d(torch.randn(3, 3, size[0] + 4, size[1] + 4), 5, 1) * 3
+    congruency = PhaseCongruency(size)
+    torch.testing.assert_close(congruency.exportable()(pictures), congruency(pictures), atol=1e-5, rtol=0)

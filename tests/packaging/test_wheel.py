@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytestmark = pytest.mark.slow
 
@@ -99,3 +101,29 @@ def test_scores_of_another_program_are_evaluated(installed: Path, tmp_path: Path
     found = json.loads(succeed(installed / "vireid", *words, folder=tmp_path))
     assert found["rank1"] == 50
     assert found["mAP"] == pytest.approx(100 * (1 + 1 / 3) / 2)
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_an_export_is_indexed_and_searched(installed: Path, tmp_path: Path, pairs: bool) -> None:
+    """With `pairs` as a cascade in which a graph scores."""
+    made = runpy.run_path(str(ROOT / "tests" / "methods" / "made_export.py"))
+    made["write_export"](tmp_path / "export", pairs=pairs)
+    (tmp_path / "crops").mkdir()
+    for number, tone in enumerate([(200, 40, 40), (40, 200, 40), (40, 40, 200)]):
+        Image.new("RGB", (8, 16), tone).save(tmp_path / "crops" / f"{number}.png")
+    Image.new("RGB", (8, 16), (60, 220, 60)).save(tmp_path / "query.png")
+    vireid, gallery = installed / "vireid", ("--modality", "visible", "--bundle", "export", "--out", "gallery")
+    indexed = json.loads(succeed(vireid, "index", "crops", *gallery, "--json", folder=tmp_path))
+    assert indexed["added"] == 3
+    words = ("search", "query.png", "--modality", "infrared", "--gallery", "gallery", "--json")
+    found = json.loads(succeed(vireid, *words, folder=tmp_path))
+    assert found["mode"] == ("cascade:50" if pairs else "full")
+    assert Path(found["hits"][0]["path"]).name == "1.png"
+
+
+def test_exporting_without_torch_says_what_is_missing(installed: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [installed / "vireid", "export", "bundle", "--out", "export"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "pip install 'vireid[" in done.stderr

@@ -12,6 +12,7 @@ from vireid.cli import (
     data,
     demo,
     evaluate,
+    export,
     gallery,
     import_checkpoint,
     index,
@@ -61,6 +62,7 @@ app.command("study")(study.study)
 app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)
 app.command("import")(import_checkpoint.import_checkpoint)
+app.command("export")(export.export)
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("verify")(verify.verify)

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vireid.data.images import read_image
-from vireid.errors import BundleError, GalleryError, UsageError, choose, training_packages
+from vireid.errors import BundleError, GalleryError, UsageError, choose
 from vireid.gallery.calibrated import aim_at, rank_aimed
 from vireid.gallery.deletion import Receipt, delete_entries, finish_deletion
 from vireid.gallery.filters import check_filters, describe_filters
@@ -112,7 +112,7 @@ class Gallery:
                 mark for good, and contact sheets of it leave all pictures out unless told otherwise.
             readmit: index pictures again that were deleted from this gallery; else they are refused and counted.
             milvus: address of the Milvus server on which a new gallery keeps its entries (default: in its folder).
-            encoder: embeds the pictures (default: the bundle's own, which needs torch).
+            encoder: embeds the pictures (default: the bundle's own, which needs torch unless it is an export).
             device: of the bundle's own encoder, `cpu` or `cuda` (default: CUDA where there is one).
             batch_size: pictures embedded at once; what is done is written every four batches.
 
@@ -477,6 +477,4 @@ def _chosen_encoder(bundle: Bundle, encoder: Encoder | None, device: str | None)
 
 
 def _open_encoder(bundle: Bundle, device: str | None) -> Encoder:
-    with training_packages():
-        from vireid.methods.encoder import open_encoder
-    return open_encoder(bundle, device=device)
+    return bundle.encoder(device=device)

@@ -2,6 +2,7 @@
 
 from vireid.matching.base import Dot, Matcher
 from vireid.matching.modulated import ModulatedCosine, ModulatedEuclidean, ModulatedPartCosine, modulated_distances
+from vireid.matching.pairs import PairNetworkMatcher
 from vireid.matching.registry import create_matcher, is_registered
 from vireid.matching.reranking import KReciprocal, k_reciprocal
 from vireid.matching.target_aware import TargetAware, TargetAwareMutual
@@ -14,6 +15,7 @@ __all__ = [
     "ModulatedCosine",
     "ModulatedEuclidean",
     "ModulatedPartCosine",
+    "PairNetworkMatcher",
     "TargetAware",
     "TargetAwareMutual",
     "best_of",

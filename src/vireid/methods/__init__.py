@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["create", "method_class", "names"]
 
-_SEAMS = {"base", "bundle", "encoder", "explain"}  # modules of this package that are not methods
+_SEAMS = {
+    "base",
+    "bundle",
+    "encoder",
+    "explain",
+    "exported",
+    "onnx_encoder",
+}  # modules of this package that are not methods
 
 
 def names() -> list[str]:

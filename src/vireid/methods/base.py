@@ -140,6 +140,14 @@ class Method(nn.Module, ABC):
         """How embeddings are scored; the inner product of unit vectors unless the method says otherwise."""
         return Dot()
 
+    def pair_scorer(self) -> nn.Module | None:
+        """The network behind a `PairNetworkMatcher`, as an export writes it; None where the matcher has no network.
+
+        Its forward takes tokens (V, T, C) of visible and (I, T, C) of infrared pictures and, of M pairs, which they are
+        of, (M,) and (M,) int64; it returns logits (M,).
+        """
+        return None
+
     def explain(self, query: Shown, candidate: Shown) -> Explanation:
         """What matched in two pictures; the generic answer covers regions and looks at the score again."""
         return explain_by_covering(self, query, candidate)

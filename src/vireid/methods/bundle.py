@@ -10,7 +10,6 @@ Reading a bundle needs no torch; `method()` and the encoder do.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from filelock import FileLock
 from pydantic import Field
 
 from vireid.errors import BundleError, LeakError, RecipeError, training_packages
-from vireid.files import new_folder, write_json
+from vireid.files import file_digest, new_folder, write_json
 from vireid.matching import Matcher, create_matcher, is_registered
 from vireid.matching.calibration import Calibration
 from vireid.methods import create
@@ -36,11 +35,12 @@ if TYPE_CHECKING:
 
     from vireid.data import Dataset
     from vireid.methods.base import Method
+    from vireid.methods.encoder import Encoder
 
 __all__ = ["Bundle", "Card", "Preprocessing", "identity_names", "save_bundle"]
 
 HEADER, WEIGHTS, FIGURES, _LOCK = "bundle.json", "weights.safetensors", "figures.json", ".figures.lock"
-CALIBRATION = "calibration.json"
+CALIBRATION, EXPORT = "calibration.json", "export.json"
 
 
 class Preprocessing(Options):
@@ -98,7 +98,7 @@ class Bundle:
 
     @classmethod
     def open(cls, path: str | Path) -> Bundle:
-        """Open the bundle at `path`, or the one inside the run folder `path`.
+        """Open the bundle at `path`, or the one inside the run folder `path`; an export is opened as one.
 
         Raises:
             BundleError: there is none, it is damaged, or it was written by another version.
@@ -114,8 +114,12 @@ class Bundle:
             )
         except (json.JSONDecodeError, RecipeError) as error:
             raise BundleError(f"{folder / HEADER} is damaged or of another version: {error}") from None
+        if (folder / EXPORT).is_file():
+            from vireid.methods.exported import ExportedBundle
+
+            return ExportedBundle.of_folder(cls(folder, header))
         weights = folder / WEIGHTS
-        if not weights.is_file() or _sha256(weights) != header.weights_sha256:
+        if not weights.is_file() or file_digest(weights) != header.weights_sha256:
             raise BundleError(
                 f"{weights} is missing or not the file this bundle was written with; copy the bundle again"
             )
@@ -124,7 +128,7 @@ class Bundle:
     @cached_property
     def digest(self) -> str:
         """The model's hash: SHA-256 of the header, which holds that of the weights."""
-        return _sha256(self.path / HEADER)
+        return file_digest(self.path / HEADER)
 
     @property
     def method_name(self) -> str:
@@ -156,6 +160,26 @@ class Bundle:
             return create_matcher(self.header.matcher)
         with training_packages():
             return self.method().to(device or "cpu").matcher()
+
+    def device(self, name: str | None = None) -> str:
+        """The device that `name` means, `cpu` or `cuda`; None: CUDA where there is one.
+
+        Raises:
+            UsageError: another name, or a device that is not there. MissingExtraError: torch is not installed.
+        """
+        with training_packages():
+            from vireid.methods.encoder import choose_device
+        return str(choose_device(name))
+
+    def encoder(self, *, device: str | None = None) -> Encoder:
+        """What embeds pictures with this model, on `device`.
+
+        Raises:
+            UsageError: there is no such device. MissingExtraError: torch is not installed.
+        """
+        with training_packages():
+            from vireid.methods.encoder import open_encoder
+        return open_encoder(self, device=device)
 
     def method(self) -> Method:
         """The trained method, on the CPU, in evaluation mode."""
@@ -258,15 +282,10 @@ def save_bundle(path: Path, method: Method, *, preprocessing: Preprocessing, car
             matcher=method.matcher().name,
             preprocessing=preprocessing,
             card=card,
-            weights_sha256=_sha256(folder / WEIGHTS),
+            weights_sha256=file_digest(folder / WEIGHTS),
         )
         write_json(folder / HEADER, header.model_dump(mode="json"))
     return Bundle.open(path)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _people(identities: Iterable[int | str]) -> set[str]:

@@ -25,7 +25,7 @@ class PartReduction(nn.Module):
         """Pooled parts (N, p, C) -> features (N, p, d), not negative."""
         reduced = self.linear(parts.flatten(1).unsqueeze(2)).squeeze(2)
         features: Tensor = self.activation(self.norm(reduced))
-        return features.view(len(parts), self.parts, -1)
+        return features.view(parts.shape[0], self.parts, -1)
 
 
 class PartClassifiers(nn.Module):

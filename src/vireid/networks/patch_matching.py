@@ -77,6 +77,8 @@ def _greatest(values: Tensor, k: int) -> Tensor:
     if k >= values.shape[-1]:
         return torch.ones_like(values, dtype=torch.bool)
     chosen = torch.zeros_like(values, dtype=torch.bool)
+    if torch.compiler.is_exporting():  # ONNX has no stable sort, but its top-k puts the first of equal values first
+        return chosen.scatter_(-1, values.topk(k, dim=-1).indices, value=True)
     if k > _FEW:
         order = values.sort(dim=-1, descending=True, stable=True).indices[..., :k]
         return chosen.scatter_(-1, order, value=True)

@@ -33,7 +33,7 @@ class PhaseAttention(nn.Module):
     def forward(self, maps: Tensor, congruency: Tensor, *, visible: int) -> Tensor:
         """Maps (N, C, h, w), those of `visible` visible pictures first, and phase congruency (N, 1, H, W) -> maps."""
         scaled = F.interpolate(congruency, size=maps.shape[2:], mode="bilinear", align_corners=False).to(maps.dtype)
-        gains = torch.cat([self.visible_gain.expand(visible), self.infrared_gain.expand(len(maps) - visible)])
+        gains = torch.cat([self.visible_gain.expand(visible), self.infrared_gain.expand(maps.shape[0] - visible)])
         gate = gains[:, None, None, None] * (2.0 * self.mask(scaled).sigmoid())
         out: Tensor = gate.to(maps.dtype) * maps + self.phase_gain * self.phase(scaled)
         return out

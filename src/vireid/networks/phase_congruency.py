@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vireid.errors import UsageError
+from vireid.networks.phase_congruency_real import RealPhaseCongruency
 
 __all__ = ["PhaseCongruency"]
 
@@ -55,7 +56,7 @@ class PhaseCongruency(nn.Module):
             raise UsageError(f"phase congruency needs pictures of at least 2 x 2 pixels, not {size[0]} x {size[1]}")
         self.size, self.epsilon = size, epsilon
         total = (1.0 - ratio**-scales) / (1.0 - 1.0 / ratio)  # noise of all scales over that of the first
-        self._threshold = total * (math.sqrt(math.pi / 2) + noise * math.sqrt((4 - math.pi) / 2)) / _RAYLEIGH
+        self.threshold = total * (math.sqrt(math.pi / 2) + noise * math.sqrt((4 - math.pi) / 2)) / _RAYLEIGH
         filters, riesz, smooth = _constants(size, [wavelength * ratio**scale for scale in range(scales)], spread)
         for name, value in (("filters", filters), ("riesz", riesz), ("smooth", smooth)):
             self.register_buffer(name, value.to(torch.get_default_dtype()), persistent=False)
@@ -80,6 +81,10 @@ class PhaseCongruency(nn.Module):
         blocks = torch.split(red + green + blue, _BLOCK)
         return torch.cat([self._of_grey(block) for block in blocks])[:, None]
 
+    def exportable(self) -> nn.Module:
+        """What stands for it in an exported graph: the same values to rounding, in real arithmetic."""
+        return RealPhaseCongruency(self)
+
     def _of_grey(self, grey: Tensor) -> Tensor:
         """Pictures (N, H, W) -> (N, H, W)."""
         spectrum = self._periodic_spectrum(grey)
@@ -90,7 +95,7 @@ class PhaseCongruency(nn.Module):
             responses = torch.fft.irfft2(torch.cat([even[None], even * odd]), s=self.size)  # (3, N, H, W)
             strength = responses.square().sum(dim=0).sqrt()
             if scale == 0:
-                noise = self._threshold * strength.flatten(1).median(dim=1).values[:, None, None]
+                noise = self.threshold * strength.flatten(1).median(dim=1).values[:, None, None]
             vector, amplitude = vector + responses, amplitude + strength
         energy = vector.square().sum(dim=0).sqrt()
         return (energy - noise).clamp(min=0.0) / (amplitude + self.epsilon)

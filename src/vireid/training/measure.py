@@ -16,7 +16,7 @@ from vireid.errors import ImageError, UsageError
 from vireid.evaluation import EvaluationResult, OpenSet, evaluate
 from vireid.files import new_file
 from vireid.methods.bundle import Bundle
-from vireid.methods.encoder import Encoder, choose_device, embed_files, open_encoder
+from vireid.methods.encoder import Encoder, embed_files
 from vireid.types import Embeddings, Modality, Track, untracked
 
 __all__ = ["EmbeddingTable", "measure"]
@@ -51,13 +51,13 @@ def measure(
         LeakError: identities of the test were trained on. UsageError: no such device.
         ImageError: a picture cannot be read.
     """
-    chosen = choose_device(device)  # a wrong one is told even where nothing is left to embed
+    chosen = bundle.device(device)  # a wrong one is told even where nothing is left to embed
     trials = list(protocol.trials())
     rows = np.unique(np.concatenate([np.concatenate([trial.query, trial.gallery]) for trial in trials]))
     bundle.refuse_leak(dataset, rows)
     table = EmbeddingTable(folder / f"{dataset.fingerprint[:16]}.npz", bundle.digest)
-    embeddings = table.of(rows, dataset, lambda: open_encoder(bundle, device=device), track=track, say=say)
-    matcher = bundle.matcher(device=str(chosen))
+    embeddings = table.of(rows, dataset, lambda: bundle.encoder(device=chosen), track=track, say=say)
+    matcher = bundle.matcher(device=chosen)
     return evaluate(protocol, embeddings, rows, matcher, mode=mode, rerank=rerank, open_set=open_set, track=track)
 
 

@@ -39,7 +39,7 @@ class Branch(nn.Module):
         maps = self.network.own_stages(visible, infrared)
         if self.attention is not None and self.congruency is not None:
             images = torch.cat([images for images in (visible, infrared) if images is not None])
-            count = 0 if visible is None else len(visible)
+            count = 0 if visible is None else visible.shape[0]
             maps = self.attention(maps, self.congruency(images), visible=count)
         pooled: Tensor = self.pool((trunk or self.network.shared)(maps))
         return pooled

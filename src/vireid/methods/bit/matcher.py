@@ -1,62 +1,38 @@
-"""The matcher that holds BIT's pair network: vectors find candidates, the network scores them."""
+"""The matcher that holds BIT's pair network, and that network as an export writes it."""
 
 import math
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from vireid.errors import UsageError
-from vireid.matching import Matcher
+from vireid.matching import PairNetworkMatcher
 from vireid.matching.arrays import Array, is_tensor
 from vireid.networks.cross_interaction import Prepared
 from vireid.networks.modes import evaluating
 from vireid.networks.pair_network import PairNetwork
-from vireid.types import Embeddings, Modality, Side
+from vireid.types import Embeddings, Modality
 
-__all__ = ["PairMatcher"]
+__all__ = ["PairMatcher", "PairScorer"]
 
 # Token values of one side's pairs that are looked at together: a CPU's caches hold few, an accelerator wants many.
 _ELEMENTS = {"cpu": 1 << 20, "cuda": 1 << 26}
 
 
-class PairMatcher(Matcher):
-    """The pair network's logit, of pairs of a visible and an infrared picture, whichever is the query.
-
-    vector: (N, C) the backbone's, unit length. fields: `tokens` (N, T, C) patch tokens, `visible` (N,) bool, and where
-    patches were left out `places` (N, T), which they are. Computed where the network is; ranked by the logit, since
-    its probability would round to ties at 1.
+class PairMatcher(PairNetworkMatcher):
+    """Computed where the network is. Where patches were left out, fields hold `places` (N, T), which the tokens are.
 
     bf16: interact in half the bits; patches are chosen and scored in fp32 all the same. None: where the network is on
     CUDA.
     """
-
-    name = "pair-network"
-    exact = False
-    mode = "cascade"
 
     def __init__(self, network: PairNetwork, *, bf16: bool | None = None) -> None:
         self.network = network
         self.bf16 = bf16
         self.fields = ("tokens", "visible", *(("places",) if network.kept is not None else ()))
 
-    def lift(self, embeddings: Embeddings[Any], side: Side) -> Array:  # noqa: ARG002
-        return embeddings.vector
-
-    def score(self, query: Embeddings[Any], gallery: Embeddings[Any]) -> Array:
-        """(Q, G) logits.
-
-        Raises:
-            UsageError: a field is missing; pictures of one modality meet; a side holds both.
-        """
-        if not len(query) or not len(gallery):
-            return query.vector[:, :1] @ gallery.vector[:, :1].T
-        sides = self._modality(query, "query"), self._modality(gallery, "gallery")
-        if sides[0] is sides[1]:
-            raise UsageError(
-                f"matcher {self.name!r} looks at a visible and an infrared picture together; both sides are {sides[0]}"
-            )
+    def _look(self, query: Embeddings[Any], gallery: Embeddings[Any], modality: Modality) -> Array:
         place = next(self.network.parameters()).device
         bf16 = place.type == "cuda" if self.bf16 is None else self.bf16
         with (
@@ -64,7 +40,7 @@ class PairMatcher(Matcher):
             torch.inference_mode(),
             torch.autocast(place.type, torch.bfloat16, enabled=bf16),
         ):
-            found = self._logits(query, gallery, sides[0], place)
+            found = self._logits(query, gallery, modality, place)
         return found.to(query.vector.device) if is_tensor(query.vector) else found.cpu().numpy()
 
     def _logits(
@@ -89,17 +65,19 @@ class PairMatcher(Matcher):
         places = _tensor(side.fields["places"]).to(place, torch.int64) if "places" in self.fields else None
         return self.network.prepare(tokens, modality, places)
 
-    def _modality(self, side: Embeddings[Any], role: str) -> Modality:
-        if lacking := self.lacking(side):
-            raise UsageError(f"matcher {self.name!r} needs the embedding fields {', '.join(lacking)} of the {role}")
-        visible = side.fields["visible"]
-        if bool(visible.all()):
-            return Modality.VISIBLE
-        if bool(visible.any()):
-            raise UsageError(
-                f"matcher {self.name!r} takes a {role} of one modality; this one holds both, so filter by modality"
-            )
-        return Modality.INFRARED
+
+class PairScorer(nn.Module):
+    """The pair network from tokens to logits, in one call."""
+
+    def __init__(self, network: PairNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, visible: Tensor, infrared: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Tokens (V, T, C) and (I, T, C), and the pictures of M pairs, (M,) and (M,) int64 -> logits (M,)."""
+        sides = self.network.prepare(visible, Modality.VISIBLE), self.network.prepare(infrared, Modality.INFRARED)
+        logits: Tensor = self.network(sides[0].rows(rows), sides[1].rows(columns)).logits
+        return logits
 
 
 def _tensor(values: Array) -> Tensor:

@@ -15,7 +15,7 @@ from vireid.losses.pairs import aggregation_contrast, hardest_pairs, pair_matchi
 from vireid.matching import Dot, Matcher
 from vireid.methods.base import Method, ParameterGroup, unit
 from vireid.methods.bit.explaining import explain_patches
-from vireid.methods.bit.matcher import PairMatcher
+from vireid.methods.bit.matcher import PairMatcher, PairScorer
 from vireid.methods.bit.options import BITOptions
 from vireid.methods.explain import Explanation, Shown, embed_shown
 from vireid.networks.cross_interaction import CrossInteraction, Prepared
@@ -92,6 +92,15 @@ class BIT(Method):
     def matcher(self) -> Matcher:
         return PairMatcher(self.pairs) if self._compares_pairs else Dot()
 
+    def pair_scorer(self) -> PairScorer | None:
+        if not self._compares_pairs:
+            return None
+        if self.pairs.kept is not None:
+            raise UsageError("bci.tokens leaves patches out, which no graph of pairs does; export a model that keeps all")
+                "bci.tokens leaves patches out, which graphs of pairs do not; export a model that keeps all"
+            )
+        return PairScorer(self.pairs)
+
     def losses(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         return self._pair_losses(batch) if clock.phase == self.PAIR else self._base_losses(batch, clock)
 
@@ -103,7 +112,7 @@ class BIT(Method):
         if not self._compares_pairs:
             return Embeddings(vector)
         patches, places = self._kept(tokens)
-        visible = torch.full((len(images),), modality is VISIBLE, device=images.device)
+        visible = torch.full((images.shape[0],), modality is VISIBLE, device=images.device)
         fields = {"tokens": patches.half(), "visible": visible}
         return Embeddings(vector, fields if places is None else {**fields, "places": places.to(torch.int16)})
 

@@ -90,7 +90,7 @@ class LearntVectors(PartQueries):
         self.vectors = nn.Parameter(torch.randn(parts, channels))
 
     def forward(self, maps: Tensor) -> Regions:
-        return Regions(self.vectors.to(maps.dtype).expand(len(maps), -1, -1))
+        return Regions(self.vectors.to(maps.dtype).expand(maps.shape[0], -1, -1))
 
     def reorder(self, order: Tensor) -> bool:
         reorder_rows(self.vectors, order)

@@ -61,7 +61,7 @@ class PrototypeDecoder(nn.Module):
 
     def forward(self, refined: Tensor, modality: Modality) -> tuple[Tensor, Tensor]:
         """Refined parts (N, p, d) of pictures of `modality` -> the other modality's (N, p, d), attention (N, p, p)."""
-        queries = self.queries(modality.other).expand(len(refined), -1, -1)
+        queries = self.queries(modality.other).expand(refined.shape[0], -1, -1)
         made, attention = self.cross_attention(queries, refined, refined)
         if self.cross_norm is not None:
             made = self.cross_norm(queries + made)
