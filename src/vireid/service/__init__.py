@@ -1,0 +1,1 @@
+"""Person search as a service, over HTTP."""

@@ -1,0 +1,219 @@
+"""The one place of the service that touches `vireid.gallery`: models opened, pictures indexed, searched, deleted."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from vireid.errors import GalleryError, UsageError, choose, training_packages
+from vireid.gallery import ExactStore, Gallery
+from vireid.gallery.header import HEADER, STORE, writer
+from vireid.methods.bundle import Bundle
+from vireid.types import Embeddings, Modality, Track, untracked
+
+if TYPE_CHECKING:
+    from vireid.methods.encoder import Encoder
+
+__all__ = ["Answer", "Galleries", "Hit", "Model", "OpenEncoder", "Picture", "open_encoder"]
+
+OpenEncoder = Callable[[Bundle], "Encoder"]
+_SEVERAL = 200  # candidates of each picture where several are searched with
+_BATCH = 8  # pictures embedded at once while indexing, so that a query waits for few
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture file on its way into a gallery. id: SHA-256 of its bytes, the name of the file."""
+
+    id: str
+    path: Path
+    modality: str
+    camera: str | None
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A picture that a search found."""
+
+    image: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search found. searched: modalities; mode: `full` or `cascade:K`; note: how that was chosen."""
+
+    hits: tuple[Hit, ...]
+    searched: tuple[str, ...]
+    mode: str
+    note: str
+
+
+class _OneAtATime:
+    """An encoder that several threads may call."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.preprocessing = encoder.preprocessing
+        self.digest = encoder.digest
+        self._encoder = encoder
+        self._turn = threading.Lock()
+
+    def embed(self, pictures: Sequence[NDArray[np.uint8]], modality: Modality) -> Embeddings[NDArray[Any]]:
+        with self._turn:
+            return self._encoder.embed(pictures, modality)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A bundle with its encoder."""
+
+    bundle: Bundle
+    encoder: Encoder
+
+
+def open_encoder(device: str | None) -> OpenEncoder:
+    """Opens a bundle's own encoder, which needs torch."""
+
+    def open_(bundle: Bundle) -> Encoder:
+        with training_packages():
+            from vireid.methods.encoder import open_encoder
+        return open_encoder(bundle, device=device)
+
+    return open_
+
+
+class Galleries:
+    """The indexes in one folder. Readers of a gallery share one opened index; writers take turns.
+
+    bundles: name -> folder of a model, as the operator configured them.
+    """
+
+    def __init__(self, folder: Path, bundles: Mapping[str, Path], opener: OpenEncoder) -> None:
+        self.folder = folder
+        self.bundles = bundles
+        self._opener = opener
+        self._turn = threading.RLock()
+        self._models: dict[str, Model] = {}
+        self._open: dict[str, Gallery] = {}
+        self._turns: dict[str, threading.RLock] = {}
+
+    def model(self, name: str) -> Model:
+        """The model of this name, opened when first asked for.
+
+        Raises:
+            UsageError: no such name. BundleError: the model is damaged.
+        """
+        with self._turn:
+            if name not in self._models:
+                if not self.bundles:
+                    raise UsageError("the service has no models; the operator names them under `bundles`")
+                bundle = Bundle.open(self.bundles[choose(name, self.bundles, "bundle")])
+                self._models[name] = Model(bundle, _OneAtATime(self._opener(bundle)))
+            return self._models[name]
+
+    def add(self, gallery: str, bundle: str, pictures: Sequence[Picture], *, track: Track = untracked) -> None:
+        """Index pictures; those that are there by content are not embedded again.
+
+        Raises:
+            GalleryError: the gallery was built with another model. DataError: no picture can be read.
+        """
+        model = self.model(bundle)
+        table = pd.DataFrame(
+            {
+                "path": [str(picture.path) for picture in pictures],
+                "modality": [picture.modality for picture in pictures],
+                "camera": [picture.camera for picture in pictures],
+            },
+            dtype=object,
+        )
+        with self.turn(gallery):
+            built = Gallery.build(
+                self._path(gallery), model.bundle, table, encoder=model.encoder, batch_size=_BATCH, track=track
+            )
+            with self._turn:
+                self._open[gallery] = built
+
+    def delete(self, gallery: str, images: Sequence[str]) -> int:
+        """Remove pictures from every file of the index; returns how many there were."""
+        path = self._path(gallery)
+        with self.turn(gallery):
+            if not (path / HEADER).is_file():
+                return 0
+            with writer(path):
+                gone = ExactStore(path / STORE).delete(images)
+            with self._turn:
+                self._open.pop(gallery, None)
+        return gone
+
+    def drop(self, gallery: str) -> None:
+        """Remove the whole index."""
+        with self.turn(gallery):
+            with self._turn:
+                self._open.pop(gallery, None)
+            shutil.rmtree(self._path(gallery), ignore_errors=True)
+
+    def count(self, gallery: str) -> int:
+        """Number of pictures that can be found."""
+        return len(self._opened(gallery)) if (self._path(gallery) / HEADER).is_file() else 0
+
+    def search(
+        self, gallery: str, queries: Embeddings[Any], *, modality: str, top: int, filters: Mapping[str, Any]
+    ) -> Answer:
+        """The first `top` pictures for one person, seen in the Q pictures of `queries`.
+
+        Several pictures are one search: a candidate's score is the mean over the pictures; where it is not among the
+        first 200 of a picture, it counts there with the last of them.
+
+        Raises:
+            GalleryError: nothing was ever indexed here, or with another model. UsageError: a filter that is not there.
+        """
+        wanted = top if len(queries) == 1 else max(top, _SEVERAL)
+        # Without the gallery's turn: what was opened is a state of the index that later writes do not touch.
+        found = self._opened(gallery).search_vectors(queries, modality=modality, top=wanted, filters=filters)
+        scores = [{Path(hit.path).stem: hit.score for hit in result} for result in found]
+        hits = _fused(scores)[:top]
+        return Answer(hits, tuple(found[0].searched), found[0].mode, found[0].note)
+
+    def _opened(self, gallery: str) -> Gallery:
+        with self._turn:
+            if gallery not in self._open:
+                self._open[gallery] = Gallery.open(self._path(gallery))
+            return self._open[gallery]
+
+    def check_model(self, gallery: str, bundle: str) -> None:
+        """Refuse a model that is not the gallery's.
+
+        Raises:
+            GalleryError: the gallery was built with another one.
+        """
+        if (self._path(gallery) / HEADER).is_file():
+            opened = self._opened(gallery)
+            if opened.header.digest != self.model(bundle).bundle.digest:
+                raise GalleryError(f"gallery {gallery} was built with another model than bundle {bundle} is now")
+
+    def _path(self, gallery: str) -> Path:
+        return self.folder / gallery / "index"
+
+    def turn(self, gallery: str) -> threading.RLock:
+        """The lock of a gallery: who holds it alone writes there."""
+        with self._turn:
+            return self._turns.setdefault(gallery, threading.RLock())
+
+
+def _fused(scores: Sequence[Mapping[str, float]]) -> tuple[Hit, ...]:
+    """Hits by mean score, best first; ties in the order of the first picture's hits."""
+    if len(scores) == 1:
+        return tuple(Hit(image, score) for image, score in scores[0].items())
+    last = [min(found.values(), default=0.0) for found in scores]
+    union = list(dict.fromkeys(image for found in scores for image in found))
+    means = [np.mean([found.get(image, low) for found, low in zip(scores, last, strict=True)]) for image in union]
+    order = np.argsort(-np.array(means), kind="stable")
+    return tuple(Hit(union[place], float(means[place])) for place in order)
