@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -175,18 +176,13 @@ def search(client: httpx.Client, path: Path, gallery: str = "entrance", **said: 
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory, worker_id: str = "main") -> Iterator[str]:
-    """The URL of an empty server of our own, on a port of loopback; it refuses to run as root, so root lends it."""
+def postgresql() -> Iterator[str]:
+    """The URL of an empty server of our own, on a port of loopback. It refuses to run as root, who lends it a user."""
     tools = _postgresql_tools()
     user = "postgres" if os.geteuid() == 0 else None
-    folder = Path(tmp_path_factory.mktemp("postgresql")) / "data"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="vireid-postgresql-"))  # pytest's own folders are closed to other users
     if user:
         shutil.chown(folder, user)
-        for parent in folder.parents:
-            if parent.stat().st_uid == os.geteuid() and parent.is_relative_to(Path(tmp_path_factory.getbasetemp())):
-                parent.chmod(0o755)
-        Path(tmp_path_factory.getbasetemp()).parent.chmod(0o755)
     port = free_port()
 
     def run(tool: str, *words: str) -> None:
@@ -198,6 +194,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory, worker_id: str = "main"
     run("pg_ctl", "-D", str(folder), "-o", options, "-l", str(folder / "log"), "-w", "start")
     yield f"postgresql://vireid@127.0.0.1:{port}/postgres"
     run("pg_ctl", "-D", str(folder), "-m", "immediate", "-w", "stop")
+    shutil.rmtree(folder)
 
 
 def _postgresql_tools() -> Path:

@@ -7,18 +7,21 @@ import typer
 from typer.core import TyperGroup
 
 from vireid.cli import (
+    audit,
     compare,
     data,
     demo,
     evaluate,
     import_checkpoint,
     index,
+    keys,
     methods,
     pretrain,
     recipes,
     report,
     reproduce,
     search,
+    serve,
     study,
     train,
 )
@@ -59,6 +62,9 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("import")(import_checkpoint.import_checkpoint)
 app.command("index")(index.index)
 app.command("search")(search.search)
+app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(methods.app, name="methods")
 app.add_typer(recipes.app, name="recipes")
 

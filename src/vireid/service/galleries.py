@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from vireid.errors import GalleryError, UsageError, choose, training_packages
 from vireid.gallery import ExactStore, Gallery
 from vireid.gallery.header import HEADER, STORE, writer
+from vireid.gallery.store import KEY
 from vireid.methods.bundle import Bundle
 from vireid.types import Embeddings, Modality, Track, untracked
 
 if TYPE_CHECKING:
     from vireid.methods.encoder import Encoder
 
-__all__ = ["Answer", "Galleries", "Hit", "Model", "OpenEncoder", "Picture", "open_encoder"]
+__all__ = ["Answer", "Galleries", "Hit", "Model", "OpenEncoder", "Picture", "Source", "open_encoder"]
 
 OpenEncoder = Callable[[Bundle], "Encoder"]
 _SEVERAL = 200  # candidates of each picture where several are searched with
@@ -37,6 +38,16 @@ class Picture:
     path: Path
     modality: str
     camera: str | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A gallery outside the service. digest and bundle: hash of its model, and where that lay."""
+
+    digest: str
+    bundle: str
+    restricted: bool
+    pictures: tuple[Picture, ...]
 
 
 @dataclass(frozen=True)
@@ -187,6 +198,34 @@ class Galleries:
             if gallery not in self._open:
                 self._open[gallery] = Gallery.open(self._path(gallery))
             return self._open[gallery]
+
+    def look(self, folder: Path) -> Source:
+        """What a gallery that `vireid index` made holds.
+
+        Raises:
+            GalleryError: there is none, or it is damaged.
+        """
+        opened = Gallery.open(folder)
+        keys = sorted(opened.store.keys())
+        rows = opened.store.fetch(keys).table.to_dict("records") if keys else []
+        pictures = [
+            Picture(row[KEY], Path(row["path"]), row["modality"], None if row["camera"] is None else str(row["camera"]))
+            for row in rows
+        ]
+        header = opened.header
+        return Source(header.digest, header.bundle, header.restricted, tuple(pictures))
+
+    def copy(self, folder: Path, gallery: str) -> None:
+        """Take over the index of a gallery outside the service."""
+        with self.turn(gallery):
+            path = self._path(gallery)
+            path.mkdir(parents=True)
+            shutil.copytree(folder / STORE, path / STORE)
+            shutil.copy2(folder / HEADER, path / HEADER)
+
+    def digests(self) -> dict[str, str]:
+        """Name -> hash of the models that are configured."""
+        return {name: self.model(name).bundle.digest for name in self.bundles}
 
     def check_model(self, gallery: str, bundle: str) -> None:
         """Refuse a model that is not the gallery's.
