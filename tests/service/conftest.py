@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 import uvicorn
 
 from vireid.service.app import create_app
@@ -76,7 +77,8 @@ def free_port() -> int:
 
 
 def run_service(core: Core) -> Service:
-    server = uvicorn.Server(uvicorn.Config(create_app(core), host="127.0.0.1", port=free_port(), log_config=None))
+    config = uvicorn.Config(create_app(core), host="127.0.0.1", port=free_port(), log_config=None, server_header=False)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     until = time.monotonic() + 30
@@ -90,6 +92,12 @@ def run_service(core: Core) -> Service:
         assert not thread.is_alive()
 
     return Service(core, f"http://127.0.0.1:{server.config.port}", stop)
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    """The log's lines would stand between the tests'."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), cache_logger_on_first_use=False)
 
 
 @pytest.fixture
@@ -201,7 +209,7 @@ def _postgresql_tools() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     places = [*reversed(found), *(Path(tool).parent for tool in [shutil.which("initdb")] if tool)]
     if not places:
-        pytest.skip("needs a PostgreSQL server: initdb was not found")
+        pytest.fail("needs a PostgreSQL server: no initdb below /usr/lib/postgresql or on the PATH")
     return places[0]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import numpy as np
-from service_fixtures import DECLARED, FUTURE, Service, fill, search, told
+from service_fixtures import DECLARED, Service, fill, search, told
 
 from vireid.service.audit import verify
 
@@ -96,10 +96,6 @@ def test_an_archive_and_a_root_come_in_with_one_row_a_file(
         ("../../escape.png", "added"),
         ("again/escape.png", "known"),
         ("broken.jpg", "unreadable"),
-    ] or sorted((row["file"], row["state"]) for row in report["report"]) == [
-        ("../../escape.png", "added"),
-        ("again/escape.png", "known"),
-        ("broken.jpg", "unreadable"),
     ]
     assert (report["state"], report["total"], report["done"]) == ("done", 3, 3)
     job = told(admin.post("/v1/galleries/yard/imports", json={"root": "crops", "modality": "infrared"}), 202)
@@ -155,4 +151,3 @@ def test_a_restart_keeps_everything(make_service: Callable[..., Service], pictur
     second = make_service()
     assert told(search(second.client(key=key), paths[2]), 201)["hits"] == before
     assert verify(second.core.database, second.core.ledger.anchors).sound
-    assert before[0]["added"] < FUTURE

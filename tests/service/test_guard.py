@@ -33,17 +33,24 @@ def test_bytes_are_limited_by_route_said_or_not(make_service: Callable[..., Serv
     admin = service.client("admin")
     told(admin.post("/v1/galleries", json={"id": "entrance", "bundle": "demo"}), 201)
 
+    opening = b'--b\r\nContent-Disposition: form-data; name="picture"; filename="a"\r\n\r\n'
+
     def chunks(count: int) -> Iterator[bytes]:
+        yield opening
         for _ in range(count):
             yield b"x" * 1024
 
-    zipped = {"Content-Type": "application/zip"}
+    zipped, form = {"Content-Type": "application/zip"}, {"Content-Type": "multipart/form-data; boundary=b"}
     archives = "/v1/galleries/entrance/archives?modality=visible"
-    for path, size in (("/v1/galleries", 3), ("/v1/galleries/entrance/images", 5), (archives, 9)):
-        for content in (b"x" * 1024 * size, chunks(size)):
-            answer = admin.post(path, content=content, headers=zipped)
+    for path, size, headers in (
+        ("/v1/galleries", 2, {"Content-Type": "application/json"}),
+        ("/v1/galleries/entrance/images", 4, form),
+        (archives, 8, zipped),
+    ):
+        for content in (b"".join(chunks(size)), chunks(size)):
+            answer = admin.post(path, content=content, headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (413, "too-large"), path
-    assert told(admin.post(archives, content=chunks(8), headers=zipped), 422)["code"] == "unreadable-archive"
+    assert told(admin.post(archives, content=chunks(7), headers=zipped), 422)["code"] == "unreadable-archive"
     assert admin.request("GET", "/v1/me", content=b"x").status_code == 413
     assert not list((service.core.settings.folder / "staging").iterdir())
 

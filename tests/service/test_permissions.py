@@ -10,6 +10,7 @@ from service_fixtures import Service, told
 from vireid.service.app import create_app
 from vireid.service.core import Core
 from vireid.service.rights import OPEN, RIGHTS, RULES, Body, Right, Role
+from vireid.service.settings import Limits
 
 NAMES = {"gallery": "entrance", "image": "0" * 64, "search": "0" * 32, "job": "0" * 32, "key": "0" * 16, "purpose": "p"}
 ROUTES = sorted(RULES)
@@ -30,6 +31,11 @@ def test_what_changes_something_is_a_write_and_reads_bring_nothing() -> None:
     for (method, path), rule in RULES.items():
         assert (rule.body is Body.NOTHING) == (method in ("GET", "DELETE")), path
         assert rule.right is not None or (method, path) in {("GET", "/v1/openapi.json"), ("GET", "/v1/me")}
+
+
+@pytest.fixture
+def service(make_service: Callable[..., Service]) -> Service:
+    return make_service(limits=Limits(failures_per_minute=1000, requests_per_minute=10_000))
 
 
 @pytest.fixture
