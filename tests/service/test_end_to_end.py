@@ -19,7 +19,9 @@ def awaited(client: httpx.Client, gallery: str, job: str) -> Any:
     while time.monotonic() < until:
         found = told(client.get(f"/v1/galleries/{gallery}/jobs/{job}"))
         if found["ended"]:
-            return found
+            rows = told(client.get(f"/v1/galleries/{gallery}/jobs/{job}/report?limit=2"))
+            rest = told(client.get(f"/v1/galleries/{gallery}/jobs/{job}/report?after={rows['next']}"))
+            return {**found, "report": rows["items"] + rest["items"]}
         time.sleep(0.02)
     raise AssertionError(found)
 
@@ -112,8 +114,9 @@ def test_an_archive_and_a_root_come_in_with_one_row_a_file(
 
 
 def test_a_deleted_picture_is_gone_everywhere(
-    service: Service, pictures: Callable[..., list[Path]], tmp_path: Path
+    make_service: Callable[..., Service], database_url: str, pictures: Callable[..., list[Path]], tmp_path: Path
 ) -> None:
+    service = make_service(database=database_url)
     paths = fill(service, pictures)
     operator = service.client("operator")
     found = told(search(operator, paths[0], top=8), 201)

@@ -89,9 +89,9 @@ def test_what_is_no_picture_or_too_large_is_said(small: Service) -> None:
     Image.new("RGB", (4, 4)).save(gif, "GIF")
     rows = told(add(operator, b"", svg, gif.getvalue(), bomb(), encoded("PNG", (1001, 1000))), 201)
     assert [row["state"] for row in rows] == ["unreadable"] * 5
-    assert all("40000x40000 pixels" in rows[3]["reason"] for _ in rows)
+    assert "1600000000 pixels" in rows[3]["reason"]
     assert "1,000,000 allowed" in rows[4]["reason"]
-    assert not [row for row in rows if "bytes>" in row["reason"] or "/" in row["reason"].replace("HxW", "")]
+    assert not [row for row in rows if "bytes>" in row["reason"] or str(small.core.settings.folder) in row["reason"]]
     assert told(add(operator, *[b"x"] * 51), 413)["code"] == "too-large"
     assert told(operator.post("/v1/galleries/entrance/images", data={"modality": "visible"}), 422)["code"] == "invalid"
     assert told(add(operator, b"x", gallery="nowhere"), 404)["code"] == "not-found"

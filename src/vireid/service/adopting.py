@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from vireid.errors import UsageError
+from vireid.errors import ImageError, UsageError
 from vireid.service.audit.ledger import COMMAND_LINE
 from vireid.service.core import Core
 from vireid.service.galleries import Picture
@@ -92,8 +92,8 @@ def _brought_in(
             yield core.library.add(row, files, modality=modality, camera=camera, key="")
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> bytes | ImageError:
     try:
         return path.read_bytes()
-    except OSError:
-        return b""
+    except OSError as error:
+        return ImageError(error.strerror or "cannot be read")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -55,6 +56,7 @@ class Core:
         self.ready = False
         self.stopping = False
         self._batchers: dict[str, Batcher] = {}
+        self._turn = threading.Lock()
 
     def first_key(self) -> str | None:
         """An admin key for all galleries if there is no key at all, else None."""
@@ -66,16 +68,18 @@ class Core:
         return text
 
     def batcher(self, bundle: str) -> Batcher:
-        """Where queries for this model meet; used by the event loop alone."""
-        if bundle not in self._batchers:
-            self._batchers[bundle] = Batcher(
-                self.galleries.model(bundle).encoder,
-                size=self.settings.batch,
-                seconds=self.settings.batch_milliseconds / 1000,
-                threads=self.embedding,
-                told=self.metrics.batches.observe,
-            )
-        return self._batchers[bundle]
+        """Where queries for this model meet. The first call opens the model; make it from a thread."""
+        encoder = self.galleries.model(bundle).encoder
+        with self._turn:
+            if bundle not in self._batchers:
+                self._batchers[bundle] = Batcher(
+                    encoder,
+                    size=self.settings.batch,
+                    seconds=self.settings.batch_milliseconds / 1000,
+                    threads=self.embedding,
+                    told=self.metrics.batches.observe,
+                )
+            return self._batchers[bundle]
 
     def start(self) -> None:
         """Load the models of all galleries, tell the audit, and start the threads."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import select
@@ -12,7 +13,10 @@ from vireid.service.problems import Problem
 from vireid.service.settings import NAME
 from vireid.service.state import Purpose
 
-__all__ = ["Declaration", "admissible", "check_declaration"]
+__all__ = ["Declaration", "Until", "admissible", "check_declaration"]
+
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+Until = Annotated[AwareDatetime, Field(ge=_FIRST, lt=_LAST, examples=["2026-12-31T23:59:59Z"])]
 
 
 class Declaration(BaseModel):
@@ -25,9 +29,7 @@ class Declaration(BaseModel):
     authorisation: str = Field(
         min_length=1, max_length=200, description="who allowed it: an order, a decision", examples=["court order 4/26"]
     )
-    authorised_until: AwareDatetime = Field(
-        description="when the authorisation ends; searches after that are refused", examples=["2026-12-31T23:59:59Z"]
-    )
+    authorised_until: Until = Field(description="when the authorisation ends; searches after that are refused")
 
 
 def admissible(session: Session, gallery: str) -> list[Purpose]:

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from vireid.data.images import SUFFIXES
-from vireid.errors import UsageError, VireidError
+from vireid.errors import ImageError, UsageError, VireidError
 from vireid.service.library import Library
 from vireid.service.problems import Problem, problem_of
 from vireid.service.settings import Settings
-from vireid.service.state import Database, GalleryRow, Job
+from vireid.service.state import Database, GalleryRow, Job, JobRow
 
 __all__ = ["Jobs", "opened_archive"]
 
@@ -79,7 +79,6 @@ class Jobs:
             detail=detail,
             total=0,
             done=0,
-            report=[],
             problem="",
             created=datetime.now(UTC),
             ended=None,
@@ -123,16 +122,23 @@ class Jobs:
 
     def _bring_in(self, job: Job, gallery: GalleryRow, files: Sequence[_Member | _File]) -> bool:
         """Add files to the gallery; False where the service was stopped before the end."""
-        self._change(job.id, state="running", total=len(files), done=0, report=[])
-        report: list[dict[str, Any]] = []
+        with self.database.write() as session:
+            session.execute(delete(JobRow).where(JobRow.job == job.id))
+        self._change(job.id, state="running", total=len(files), done=0)
+        done = 0
         for part in _parts(files):
             if self._stopping.is_set():
                 return False
             read = ((file.name, file.read(self.settings.limits.pictures_bytes)) for file in part)
-            report += self.library.add(
+            rows = self.library.add(
                 gallery, read, modality=job.detail["modality"], camera=job.detail["camera"], key=job.key
             )
-            self._change(job.id, done=len(report), report=list(report))
+            with self.database.write() as session:
+                if session.get(Job, job.id) is None:  # deleted, with its gallery
+                    return False
+                session.add_all(JobRow(job=job.id, number=done + place, row=row) for place, row in enumerate(rows, 1))
+                done += len(rows)
+                session.execute(update(Job).where(Job.id == job.id).values(done=done))
         return True
 
     def _root(self, name: str) -> Sequence[_File]:
@@ -159,13 +165,14 @@ class _File:
         self.path = path
         self.name = path.relative_to(root).as_posix()
 
-    def read(self, limit: int) -> bytes:
+    def read(self, limit: int) -> bytes | ImageError:
+        """Its bytes, or why there are none."""
         try:
             with self.path.open("rb") as stream:
                 data = stream.read(limit + 1)
-        except OSError:
-            return b""
-        return data if len(data) <= limit else b""
+        except OSError as error:
+            return ImageError(error.strerror or "cannot be read")
+        return data if len(data) <= limit else _too_large(limit)
 
 
 class _Member:
@@ -176,14 +183,18 @@ class _Member:
         self.info = info
         self.name = info.filename
 
-    def read(self, limit: int) -> bytes:
-        """Its bytes; none where they are damaged or more than the limit, whatever the archive says of its size."""
+    def read(self, limit: int) -> bytes | ImageError:
+        """Its bytes, or why there are none; at most `limit` are unpacked, whatever the archive says of its size."""
         try:
             with self.archive.open(self.info) as stream:
                 data = stream.read(limit + 1)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError):
-            return b""
-        return data if len(data) <= limit else b""
+            return ImageError("damaged, encrypted, or packed in a way that is not understood")
+        return data if len(data) <= limit else _too_large(limit)
+
+
+def _too_large(limit: int) -> ImageError:
+    return ImageError(f"more than {limit} bytes")
 
 
 @contextmanager

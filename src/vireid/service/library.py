@@ -40,14 +40,15 @@ class Library:
     def add(
         self,
         gallery: GalleryRow,
-        files: Iterable[tuple[str, bytes]],
+        files: Iterable[tuple[str, bytes | ImageError]],
         *,
         modality: str,
         camera: str | None,
         key: str,
         track: Track = untracked,
     ) -> list[dict[str, Any]]:
-        """Add picture files (name, bytes); returns one row a file: `added`, `known` or `unreadable`, with the reason.
+        """Add picture files (name, and bytes or why there are none); returns one row a file: `added`, `known` or
+        `unreadable`, with the reason.
 
         A known picture keeps its date of expiry and takes the modality and camera that are said now.
         """
@@ -55,6 +56,8 @@ class Library:
         readable: dict[str, Decoded] = {}
         for name, data in files:
             try:
+                if isinstance(data, ImageError):
+                    raise data
                 picture = decode(data, max_pixels=self.max_pixels)
             except ImageError as error:
                 report.append({"file": name, "state": "unreadable", "reason": problem_of(error).detail})

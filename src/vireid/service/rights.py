@@ -94,6 +94,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("POST", f"{_GALLERY}/searches/{{search}}/marks"): Rule(Right.SEARCH, Body.JSON, repeatable=True),
     ("GET", f"{_GALLERY}/jobs"): Rule(Right.ADD_IMAGES),
     ("GET", f"{_GALLERY}/jobs/{{job}}"): Rule(Right.ADD_IMAGES),
+    ("GET", f"{_GALLERY}/jobs/{{job}}/report"): Rule(Right.ADD_IMAGES),
     ("GET", f"{_GALLERY}/training-marks"): Rule(Right.EXPORT_MARKS),
     ("GET", "/v1/keys"): Rule(Right.MANAGE_KEYS),
     ("POST", "/v1/keys"): Rule(Right.MANAGE_KEYS, Body.JSON),

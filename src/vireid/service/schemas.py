@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from vireid.service.declaration import Until
 from vireid.service.marks import Standing, Verdict
 from vireid.service.rights import Role
 from vireid.service.settings import NAME
@@ -158,7 +159,6 @@ class JobOut(_Out):
     problem: str = Field(description="a problem's code where it failed")
     created: datetime
     ended: datetime | None
-    report: list[ImportRow] = Field(description="one row a file; empty in lists of jobs")
 
 
 class HitOut(BaseModel):
@@ -189,7 +189,7 @@ class SimilarIn(_In):
     purpose: Name = Field(examples=["missing-person"])
     case: Line = Field(examples=["2026-17"])
     authorisation: Line = Field(examples=["court order 4/26"])
-    authorised_until: datetime = Field(examples=["2026-12-31T23:59:59Z"])
+    authorised_until: Until
     top: int = Field(10, ge=1)
     cameras: list[Cameras] = []
     modalities: list[Modality] = []

@@ -73,9 +73,9 @@ class Guard:
             raise Problem("method-not-allowed" if found else "not-found")
         scope["state"]["route"] = path
         rule = RULES[scope["method"], path]
-        _check_rights(rule, caller, found.get("gallery"))
         if not self._rates.hit(self._of_key, "key", caller.key):
             raise Problem("rate-limited", "wait a minute", headers={"Retry-After": "60"})
+        _check_rights(rule, caller, found.get("gallery"))
         if self.core.stopping:
             raise Problem("stopping", headers={"Retry-After": "10"})
         app, name = self.app, headers.get("idempotency-key")

@@ -48,7 +48,7 @@ def create_gallery(core: TheCore, caller: TheCaller, asked: GalleryIn) -> Galler
         id=asked.id,
         bundle=asked.bundle,
         digest=model.bundle.digest,
-        restricted=asked.restricted or model.bundle.card.restricted,
+        restricted=asked.restricted,
         retention_days=asked.retention_days or kept.images,
         search_retention_days=asked.search_retention_days or kept.searches,
         created=datetime.now(UTC),

@@ -18,7 +18,7 @@ router = APIRouter(tags=["service"])
 
 
 @router.get("/health/live", summary="The process answers")
-def live() -> dict[str, str]:
+async def live() -> dict[str, str]:
     return {"status": "alive"}
 
 

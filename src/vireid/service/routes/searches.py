@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, UploadFile
-from pydantic import AwareDatetime
 from sqlalchemy import select
 
 from vireid.service.core import Core
-from vireid.service.declaration import Declaration
+from vireid.service.declaration import Declaration, Until
 from vireid.service.galleries import Answer
 from vireid.service.keys import Caller
 from vireid.service.marks import Standing, confirmed_pairs, mark, marks_of, standing
@@ -51,7 +50,7 @@ async def search(
     purpose: Annotated[Name, Form(examples=["missing-person"])],
     case: Annotated[Line, Form(examples=["2026-17"])],
     authorisation: Annotated[Line, Form(examples=["court order 4/26"])],
-    authorised_until: Annotated[AwareDatetime, Form(examples=["2026-12-31T23:59:59Z"])],
+    authorised_until: Annotated[Until, Form()],
     top: Annotated[int, Form(ge=1)] = 10,
     cameras: Annotated[list[Cameras] | None, Form(description="only pictures of these")] = None,
     modalities: Annotated[list[Modality] | None, Form(description="default: the other one where there is one")] = None,

@@ -16,6 +16,7 @@ __all__ = [
     "GalleryRow",
     "ImageRow",
     "Job",
+    "JobRow",
     "Key",
     "Mark",
     "Moment",
@@ -151,7 +152,7 @@ class Alarm(Base):
 
 
 class Job(Base):
-    """Work that outlasts its request. detail: what it was asked; report: one row a file."""
+    """Work that outlasts its request. detail: what it was asked."""
 
     __tablename__ = "jobs"
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -162,10 +163,18 @@ class Job(Base):
     detail: Mapped[dict[str, Any]]
     total: Mapped[int]
     done: Mapped[int]
-    report: Mapped[list[Any]]
     problem: Mapped[str] = mapped_column(Text)
     created: Mapped[datetime]
     ended: Mapped[datetime | None]
+
+
+class JobRow(Base):
+    """What became of one file of a job."""
+
+    __tablename__ = "job_rows"
+    job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    row: Mapped[dict[str, Any]]
 
 
 class Replay(Base):

@@ -95,7 +95,6 @@ def upgrade() -> None:
         sa.Column("detail", sa.JSON(), nullable=False),
         sa.Column("total", sa.Integer(), nullable=False),
         sa.Column("done", sa.Integer(), nullable=False),
-        sa.Column("report", sa.JSON(), nullable=False),
         sa.Column("problem", sa.Text(), nullable=False),
         sa.Column("created", sa.DateTime(), nullable=False),
         sa.Column("ended", sa.DateTime(), nullable=True),
@@ -137,6 +136,14 @@ def upgrade() -> None:
         batch_op.create_index("searches_by_key", ["key", "at"], unique=False)
 
     op.create_table(
+        "job_rows",
+        sa.Column("job", sa.String(length=32), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("row", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["job"], ["jobs.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job", "number"),
+    )
+    op.create_table(
         "marks",
         sa.Column("search", sa.String(length=32), nullable=False),
         sa.Column("image", sa.String(length=64), nullable=False),
@@ -150,6 +157,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("marks")
+    op.drop_table("job_rows")
     with op.batch_alter_table("searches", schema=None) as batch_op:
         batch_op.drop_index("searches_by_key")
         batch_op.drop_index("searches_by_expiry")
