@@ -65,6 +65,7 @@ def small(make_service: Callable[..., Service], pictures: Callable[..., list[Pat
     return service
 
 
+@pytest.mark.slow
 def test_two_hundred_malformed_pictures_get_a_row_each(small: Service) -> None:
     operator = small.client("operator")
     states = {}
