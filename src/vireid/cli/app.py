@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from vireid.cli import (
+    audit,
     calibrate,
     compare,
     data,
@@ -16,12 +17,14 @@ from vireid.cli import (
     gallery,
     import_checkpoint,
     index,
+    keys,
     methods,
     pretrain,
     recipes,
     report,
     reproduce,
     search,
+    serve,
     study,
     train,
     verify,
@@ -67,6 +70,9 @@ app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("verify")(verify.verify)
 app.add_typer(gallery.app, name="gallery")
+app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(methods.app, name="methods")
 app.add_typer(recipes.app, name="recipes")
 

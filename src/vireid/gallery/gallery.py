@@ -230,6 +230,11 @@ class Gallery:
         with self._writing():
             return delete_entries(self.path, self.store, check_filters(filters, self.columns))
 
+    def deleted_before(self, keys: Sequence[str]) -> set[str]:
+        """Which of these pictures (SHA-256 of the file's bytes) were deleted here, and are refused."""
+        tombstones = Tombstones.read(self.path)
+        return {key for key in keys if key in tombstones}
+
     def compact(self) -> None:
         """Merge what was added piece by piece, finish what a killed process left, bring the index up to date.
 

@@ -96,7 +96,7 @@ class BIT(Method):
         if not self._compares_pairs:
             return None
         if self.pairs.kept is not None:
-            raise UsageError("bci.tokens leaves patches out, which no graph of pairs does; export a model that keeps all")
+            raise UsageError(
                 "bci.tokens leaves patches out, which graphs of pairs do not; export a model that keeps all"
             )
         return PairScorer(self.pairs)

@@ -1,0 +1,86 @@
+"""The outermost layer: a request gets an id, a line in the log, its place in the figures, and safe headers."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vireid.service.problems import Problem, problem_response
+
+if TYPE_CHECKING:
+    from vireid.service.metrics import Metrics
+
+__all__ = ["HEADERS", "Envelope"]
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""Of every answer. Pages of the console will need a policy of their own."""
+
+_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_log = structlog.get_logger("vireid.service.requests")
+
+
+class Envelope:
+    """Wraps all of the service. The log names routes, not paths, and neither keys nor query strings."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request = given if _ID.fullmatch(given) else secrets.token_hex(8)
+        state = scope.setdefault("state", {})
+        state["request"] = request
+        status = 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers.update({**HEADERS, "X-Request-ID": request})
+            await send(message)
+
+        began = time.monotonic()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request=request)
+        try:
+            await self.app(scope, receive, sending)
+        except Exception:
+            _log.exception("request.failed")
+            if status:
+                raise  # the answer has begun; the server cuts the connection
+            await problem_response(Problem("internal"), request=request)(scope, receive, sending)
+        finally:
+            seconds = time.monotonic() - began
+            route = state.get("route", "(none)")
+            self.metrics.request(scope["method"], route, status, seconds)
+            caller = state.get("caller")
+            _log.info(
+                "request",
+                method=scope["method"],
+                route=route,
+                status=status,
+                milliseconds=round(1000 * seconds, 1),
+                key=caller.key if caller else None,
+            )

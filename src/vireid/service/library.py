@@ -1,0 +1,183 @@
+"""Pictures in and out of a gallery: file, index and table row together, each step told to the audit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from vireid.errors import ImageError
+from vireid.service.audit import Ledger
+from vireid.service.galleries import Galleries, Picture
+from vireid.service.pictures import Decoded, Pictures, decode
+from vireid.service.problems import Problem, problem_of
+from vireid.service.state import Database, GalleryRow, ImageRow, Mark, Search
+from vireid.types import Track, untracked
+
+__all__ = ["Library"]
+
+_AT_ONCE = 500  # names in one statement
+
+
+class Library:
+    """What a gallery holds.
+
+    A picture's row is written before its file and its index entry and removed after them: whatever stops the service,
+    nothing lies in the index that no row, and so no retention, knows of.
+    """
+
+    def __init__(self, database: Database, ledger: Ledger, galleries: Galleries, *, max_pixels: int) -> None:
+        self.database = database
+        self.ledger = ledger
+        self.galleries = galleries
+        self.pictures = Pictures(galleries.folder)
+        self.max_pixels = max_pixels
+
+    def add(
+        self,
+        gallery: GalleryRow,
+        files: Iterable[tuple[str, bytes | ImageError]],
+        *,
+        modality: str,
+        camera: str | None,
+        key: str,
+        track: Track = untracked,
+    ) -> list[dict[str, Any]]:
+        """Add picture files (name, and bytes or why there are none); returns one row a file: `added`, `known`,
+        `unreadable` with the reason, or `refused`: deleted from this gallery before, and not to come back.
+
+        A known picture keeps its date of expiry and takes the modality and camera that are said now.
+        """
+        report: list[dict[str, Any]] = []
+        readable: dict[str, Decoded] = {}
+        for name, data in files:
+            try:
+                if isinstance(data, ImageError):
+                    raise data
+                picture = decode(data, max_pixels=self.max_pixels)
+            except ImageError as error:
+                report.append({"file": name, "state": "unreadable", "reason": problem_of(error).detail})
+                continue
+            report.append({"file": name, "state": "added", "image": picture.id})
+            readable[picture.id] = picture
+        if readable:
+            with self.galleries.turn(gallery.id):
+                refused = self.galleries.deleted_before(gallery.id, list(readable))
+                for row in report:
+                    if row.get("image") in refused:
+                        row |= {"state": "refused", "reason": "was deleted from this gallery before"}
+                new = [picture for name, picture in readable.items() if name not in refused]
+                if not new:
+                    return report
+                known = self._write(gallery, new, modality=modality, camera=camera, key=key)
+                self._index(gallery, new, modality=modality, camera=camera, track=track)
+            seen = set(known)
+            for row in report:
+                if row["state"] == "added":
+                    row["state"] = "known" if row["image"] in seen else "added"
+                    seen.add(row["image"])
+        return report
+
+    def _write(
+        self, gallery: GalleryRow, pictures: Sequence[Decoded], *, modality: str, camera: str | None, key: str
+    ) -> list[str]:
+        """Rows and files; returns the ids that were there before."""
+        now = datetime.now(UTC)
+        ids = [picture.id for picture in pictures]
+        with self.ledger.transaction() as (session, record):
+            if session.get(GalleryRow, gallery.id) is None:
+                raise Problem("not-found", "the gallery has been deleted")
+            rows = {row.id: row for row in self._rows(session, gallery.id, ids)}
+            for picture in pictures:
+                row = rows.get(picture.id)
+                if row is None:
+                    expires = now + timedelta(days=gallery.retention_days)
+                    row = ImageRow(gallery=gallery.id, id=picture.id, suffix=picture.suffix, added=now, expires=expires)
+                    session.add(row)
+                row.modality, row.camera = modality, camera
+            new = [name for name in ids if name not in rows]
+            if new:
+                record("images.add", key=key, gallery=gallery.id, images=new, modality=modality, camera=camera)
+        for picture in pictures:
+            self.pictures.write(gallery.id, picture)
+        return list(rows)
+
+    def _index(
+        self, gallery: GalleryRow, pictures: Sequence[Decoded], *, modality: str, camera: str | None, track: Track
+    ) -> None:
+        listed = [
+            Picture(one.id, self.pictures.path(gallery.id, one.id, one.suffix), modality, camera) for one in pictures
+        ]
+        self.galleries.add(gallery.id, gallery.bundle, listed, track=track)
+
+    def delete(self, gallery: str, images: Sequence[str], *, why: str, key: str = "") -> dict[str, Any] | None:
+        """Delete pictures for good: index, file, row, and what searches remember of them.
+
+        Returns the receipt, which names the audit's entry; None where none of them is there.
+        """
+        with self.database.read() as session:
+            rows = list(self._rows(session, gallery, images))
+        if not rows:
+            return None
+        ids = [row.id for row in rows]
+        with self.galleries.turn(gallery):
+            self.galleries.delete(gallery, ids)
+            for row in rows:
+                self.pictures.delete(gallery, row.id, row.suffix)
+            with self.ledger.transaction() as (session, record):
+                for start in range(0, len(ids), _AT_ONCE):
+                    part = ids[start : start + _AT_ONCE]
+                    session.execute(delete(ImageRow).where(ImageRow.gallery == gallery, ImageRow.id.in_(part)))
+                forget(session, gallery, ids)
+                entry = record("images.delete", key=key, gallery=gallery, images=ids, why=why)
+        return {"images": ids, "deleted": entry.at, "audit": {"number": entry.number, "hash": entry.hash}}
+
+    def drop(self, gallery: str, *, key: str) -> dict[str, Any]:
+        """Delete a gallery with everything in it; returns the receipt."""
+        counted = select(func.count()).select_from(ImageRow).where(ImageRow.gallery == gallery)
+        with self.galleries.turn(gallery):
+            self.galleries.drop(gallery)
+            shutil.rmtree(self.galleries.folder / gallery, ignore_errors=True)
+            with self.ledger.transaction() as (session, record):
+                count = session.scalar(counted) or 0
+                session.execute(delete(GalleryRow).where(GalleryRow.id == gallery))
+                entry = record("gallery.delete", key=key, gallery=gallery, pictures=count)
+        return {
+            "gallery": gallery,
+            "pictures": count,
+            "deleted": entry.at,
+            "audit": {"number": entry.number, "hash": entry.hash},
+        }
+
+    def shorten(self, session: Session, gallery: GalleryRow) -> None:
+        """Let nothing of a gallery stay longer than its retention says now; dates that are earlier stay."""
+        kinds = (
+            (ImageRow, ImageRow.gallery, ImageRow.added, ImageRow.expires, gallery.retention_days),
+            (Search, Search.gallery, Search.at, Search.expires, gallery.search_retention_days),
+        )
+        for table, owner, begun, ends, days in kinds:
+            for moment in session.scalars(select(begun).where(owner == gallery.id).distinct()).all():
+                end = moment + timedelta(days=days)
+                later = (owner == gallery.id, begun == moment, ends > end)
+                session.execute(update(table).where(*later).values(expires=end))
+
+    @staticmethod
+    def _rows(session: Session, gallery: str, ids: Sequence[str]) -> Iterable[ImageRow]:
+        for start in range(0, len(ids), _AT_ONCE):
+            part = ids[start : start + _AT_ONCE]
+            yield from session.scalars(select(ImageRow).where(ImageRow.gallery == gallery, ImageRow.id.in_(part)))
+
+
+def forget(session: Session, gallery: str, images: Sequence[str]) -> None:
+    """Take pictures out of what searches remember: their place in results, marks on them, vectors made from them."""
+    gone = set(images)
+    for search in session.scalars(select(Search).where(Search.gallery == gallery)):
+        if any(result["image"] in gone for result in search.results):
+            search.results = [result for result in search.results if result["image"] not in gone]
+            session.execute(delete(Mark).where(Mark.search == search.id, Mark.image.in_(gone)))
+        if search.image in gone:
+            search.image, search.vector = None, b""

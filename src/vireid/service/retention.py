@@ -1,0 +1,88 @@
+"""Deleting what has expired: at the start and then every hour, whether anybody thinks of it or not."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import delete, select
+
+from vireid.service.library import Library
+from vireid.service.state import Alarm, GalleryRow, ImageRow, Job, Replay, Search
+
+__all__ = ["Retention", "expire"]
+
+_AT_ONCE = 500
+_REPLAYS = timedelta(days=1)
+_ALARMS_AND_JOBS = timedelta(days=366)
+_log = structlog.get_logger("vireid.service.retention")
+
+
+def expire(library: Library, *, now: datetime | None = None) -> dict[str, int]:
+    """Delete expired pictures and searches, old answers and jobs, and folders that no gallery owns; returns how many
+    pictures and searches there were.
+    """
+    now = now or datetime.now(UTC)
+    pictures = 0
+    while True:
+        with library.database.read() as session:
+            due = session.execute(
+                select(ImageRow.gallery, ImageRow.id).where(ImageRow.expires <= now).limit(_AT_ONCE)
+            ).all()
+        if not due:
+            break
+        for gallery in sorted({gallery for gallery, _ in due}):
+            library.delete(gallery, [image for name, image in due if name == gallery], why="retention")
+        pictures += len(due)
+    with library.ledger.transaction() as (session, record):
+        old = list(session.scalars(select(Search.id).where(Search.expires <= now)))
+        for start in range(0, len(old), _AT_ONCE):
+            session.execute(delete(Search).where(Search.id.in_(old[start : start + _AT_ONCE])))
+        session.execute(delete(Replay).where(Replay.at <= now - _REPLAYS))
+        session.execute(delete(Alarm).where(Alarm.at <= now - _ALARMS_AND_JOBS))
+        session.execute(delete(Job).where(Job.ended <= now - _ALARMS_AND_JOBS))
+        if old:
+            record("searches.expire", searches=len(old))
+        _remove_orphans(library, set(session.scalars(select(GalleryRow.id))))
+    return {"pictures": pictures, "searches": len(old)}
+
+
+def _remove_orphans(library: Library, known: set[str]) -> None:
+    """What a crash left of a deleted gallery."""
+    folder = library.galleries.folder
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_dir() and entry.name not in known:
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+class Retention:
+    """Calls `expire` again and again in a thread. sound: whether the last call did not fail."""
+
+    def __init__(self, library: Library, *, minutes: int) -> None:
+        self.library = library
+        self.sound = True
+        self._seconds = minutes * 60
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="retention", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                gone = expire(self.library)
+                self.sound = True
+                if any(gone.values()):
+                    _log.info("retention", **gone)
+            except Exception:  # noqa: BLE001 (the next turn must come whatever it was; readiness tells of it)
+                self.sound = False
+                _log.exception("retention.failed")
+            if self._stopping.wait(self._seconds):
+                return

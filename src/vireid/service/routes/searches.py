@@ -1,0 +1,220 @@
+"""Searches, what people say of their results, and marks for training."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, UploadFile
+from sqlalchemy import select
+
+from vireid.service.core import Core
+from vireid.service.declaration import Declaration, Until
+from vireid.service.galleries import Answer
+from vireid.service.keys import Caller
+from vireid.service.marks import Standing, confirmed_pairs, mark, marks_of, standing
+from vireid.service.pictures import Decoded, decode
+from vireid.service.problems import Problem
+from vireid.service.routes.asked import After, GalleryName, HexId, ImageId, Limit, TheCaller, TheCore, gallery_of, page
+from vireid.service.routes.images import read_uploads
+from vireid.service.schemas import (
+    WARNING,
+    Cameras,
+    HitOut,
+    Line,
+    MarkIn,
+    MarkOut,
+    Name,
+    Page,
+    SearchOut,
+    SimilarIn,
+    TrainingMark,
+)
+from vireid.service.searching import Asked
+from vireid.service.state import GalleryRow, ImageRow, Search
+from vireid.types import Modality
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/galleries/{gallery}", tags=["searches"])
+
+
+@router.post("/searches", status_code=201, summary="Search with one picture or several of one person")
+async def search(
+    core: TheCore,
+    caller: TheCaller,
+    gallery: GalleryName,
+    picture: Annotated[list[UploadFile], File(description="one person each; repeat it for several pictures of one")],
+    modality: Annotated[Modality, Form(description="which camera took them")],
+    purpose: Annotated[Name, Form(examples=["missing-person"])],
+    case: Annotated[Line, Form(examples=["2026-17"])],
+    authorisation: Annotated[Line, Form(examples=["court order 4/26"])],
+    authorised_until: Annotated[Until, Form()],
+    top: Annotated[int, Form(ge=1)] = 10,
+    cameras: Annotated[list[Cameras] | None, Form(description="only pictures of these")] = None,
+    modalities: Annotated[list[Modality] | None, Form(description="default: the other one where there is one")] = None,
+) -> SearchOut:
+    """The uploaded pictures are not kept. Several are taken for one person and searched with together."""
+    declaration = Declaration(
+        purpose=purpose, case=case, authorisation=authorisation, authorised_until=authorised_until
+    )
+    asked = Asked(declaration=declaration, modality=str(modality), top=top, filters=_filters(cameras, modalities))
+    row = await asyncio.to_thread(_allowed, core, gallery, asked, caller)
+    files = await read_uploads(core, picture)
+    loop = asyncio.get_running_loop()
+    decoding = [partial(decode, data, max_pixels=core.settings.limits.pixels) for _, data in files]
+    decoded = await asyncio.gather(*(loop.run_in_executor(core.decoding, one) for one in decoding))
+    return await _answered(core, row, decoded, asked, caller)
+
+
+@router.post("/images/{image}/searches", status_code=201, summary="Search with a picture of the gallery")
+async def search_similar(
+    core: TheCore, caller: TheCaller, gallery: GalleryName, image: ImageId, said: SimilarIn
+) -> SearchOut:
+    """As a search with that picture; it is a search for a person, and needs the same declaration."""
+    picture = await asyncio.to_thread(_image, core, gallery, image)
+    declaration = Declaration.model_validate(
+        said.model_dump(include={"purpose", "case", "authorisation", "authorised_until"})
+    )
+    asked = Asked(
+        declaration=declaration,
+        modality=picture.modality,
+        top=said.top,
+        filters=_filters(said.cameras, said.modalities),
+        image=image,
+    )
+    row = await asyncio.to_thread(_allowed, core, gallery, asked, caller)
+    path = core.library.pictures.path(gallery, image, picture.suffix)
+    decoding = partial(_decode_file, path, core.settings.limits.pixels)
+    decoded = await asyncio.get_running_loop().run_in_executor(core.decoding, decoding)
+    return await _answered(core, row, [decoded], asked, caller)
+
+
+@router.get("/searches", summary="Searches of the gallery, newest first")
+def list_searches(core: TheCore, gallery: GalleryName, after: After = None, limit: Limit = 100) -> Page[SearchOut]:
+    """Those of all keys, since a second person must see what is to be confirmed. The hits are in each search."""
+    with core.database.read() as session:
+        gallery_of(session, gallery)
+        rows = select(Search).where(Search.gallery == gallery)
+        return page(
+            session, rows, order=Search.at, id=Search.id, after=after, limit=limit, show=lambda row: _shown(row, [])
+        )
+
+
+@router.get("/searches/{search}", summary="A search with its hits and what was said of them")
+def show_search(core: TheCore, gallery: GalleryName, search: HexId) -> SearchOut:
+    with core.database.read() as session:
+        row = session.get(Search, search)
+        if row is None or row.gallery != gallery:
+            raise Problem("not-found", "there is no such search, or it has expired")
+        found = session.scalars(
+            select(ImageRow).where(
+                ImageRow.gallery == gallery, ImageRow.id.in_([result["image"] for result in row.results])
+            )
+        )
+        images = {image.id: image for image in found}
+        standings = {image: standing(marks) for image, marks in marks_of(session, row).items()}
+    return _shown(row, _hits(row, images, standings))
+
+
+@router.post("/searches/{search}/marks", status_code=201, summary="Say whether a hit is the same person")
+def add_mark(core: TheCore, caller: TheCaller, gallery: GalleryName, search: HexId, asked: MarkIn) -> MarkOut:
+    """Confirmed is a hit when two different people, not two keys of one, say `same` and nobody says `different`."""
+    with core.ledger.transaction() as (session, record):
+        row = session.get(Search, search)
+        if row is None or row.gallery != gallery:
+            raise Problem("not-found", "there is no such search, or it has expired")
+        result = mark(session, row, asked.image, asked.verdict, by=caller)
+        record(
+            "mark",
+            key=caller.key,
+            gallery=gallery,
+            search=search,
+            image=asked.image,
+            verdict=str(asked.verdict),
+            holder=caller.holder,
+            standing=str(result),
+        )
+    return MarkOut(image=asked.image, standing=result)
+
+
+@router.get("/training-marks", summary="Decided pairs, to train with")
+def training_marks(core: TheCore, caller: TheCaller, gallery: GalleryName) -> Page[TrainingMark]:
+    """Pairs of the gallery's pictures that were confirmed or rejected. No role has this right by itself."""
+    with core.ledger.transaction() as (session, record):
+        gallery_of(session, gallery)
+        pairs = confirmed_pairs(session, gallery)
+        record("marks.export", key=caller.key, gallery=gallery, pairs=len(pairs))
+    marks = [TrainingMark(image=one, other=two, same=state is Standing.CONFIRMED) for one, two, state in pairs]
+    return Page(items=marks, next=None)
+
+
+async def _answered(core: Core, row: GalleryRow, pictures: list[Decoded], asked: Asked, caller: Caller) -> SearchOut:
+    batcher = await asyncio.to_thread(core.batcher, row.bundle)
+    queries = await batcher.embed([picture.pixels for picture in pictures], Modality(asked.modality))
+    found, answer, images = await asyncio.to_thread(core.searcher.answer, row, queries, asked, caller)
+    return _shown(found, _hits(found, images, {}), answer)
+
+
+def _allowed(core: Core, name: str, asked: Asked, caller: Caller) -> GalleryRow:
+    with core.database.read() as session:
+        row = gallery_of(session, name)
+    core.searcher.check(name, asked, caller)
+    core.galleries.check_model(name, row.bundle)
+    return row
+
+
+def _image(core: Core, gallery: str, image: str) -> ImageRow:
+    with core.database.read() as session:
+        found = session.get(ImageRow, (gallery, image))
+    if found is None:
+        raise Problem("not-found", "there is no such picture")
+    return found
+
+
+def _decode_file(path: Path, max_pixels: int) -> Decoded:
+    return decode(path.read_bytes(), max_pixels=max_pixels)
+
+
+def _filters(cameras: list[str] | None, modalities: list[Modality] | None) -> dict[str, list[str]]:
+    filters = {"camera": cameras or [], "modality": [str(modality) for modality in modalities or []]}
+    return {name: values for name, values in filters.items() if values}
+
+
+def _hits(row: Search, images: dict[str, ImageRow], standings: dict[str, Standing]) -> list[HitOut]:
+    return [
+        HitOut(
+            rank=result["rank"],
+            image=result["image"],
+            score=result["score"],
+            llr=result["llr"],
+            modality=Modality(images[result["image"]].modality),
+            camera=images[result["image"]].camera,
+            added=images[result["image"]].added,
+            standing=standings.get(result["image"], Standing.OPEN),
+        )
+        for result in row.results
+        if result["image"] in images
+    ]
+
+
+def _shown(row: Search, hits: list[HitOut], answer: Answer | None = None) -> SearchOut:
+    told: dict[str, Any] = {}
+    if answer:
+        told = {"mode": answer.mode, "searched": list(answer.searched), "note": answer.note}
+    if answer and answer.warning:
+        told["warning"] = f"{WARNING} {answer.warning[0].upper()}{answer.warning[1:]}."
+    return SearchOut.model_validate(
+        {
+            "id": row.id,
+            "gallery": row.gallery,
+            "at": row.at,
+            "purpose": row.purpose,
+            "case": row.case,
+            "modality": row.modality,
+            "hits": hits,
+            **told,
+        }
+    )

@@ -1,0 +1,151 @@
+"""One search: declared, embedded with its neighbours in time, answered, kept and told to the audit before it leaves."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from vireid.errors import UsageError
+from vireid.service.alarms import raise_alarm
+from vireid.service.audit import Ledger
+from vireid.service.declaration import Declaration, check_declaration
+from vireid.service.galleries import Answer, Galleries
+from vireid.service.keys import Caller
+from vireid.service.problems import Problem
+from vireid.service.settings import Settings
+from vireid.service.state import Database, GalleryRow, ImageRow, Search
+from vireid.types import Embeddings
+
+__all__ = ["Asked", "Searcher"]
+
+_FILTERS = ("camera", "modality")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a search wants. image: the picture of the gallery it is made with, None where pictures were uploaded."""
+
+    declaration: Declaration
+    modality: str
+    top: int
+    filters: Mapping[str, Sequence[str]]
+    image: str | None = None
+
+
+class Searcher:
+    """Answers searches. Nothing is answered that the audit could not be told of."""
+
+    def __init__(self, database: Database, ledger: Ledger, galleries: Galleries, settings: Settings) -> None:
+        self.database = database
+        self.ledger = ledger
+        self.galleries = galleries
+        self.settings = settings
+
+    def check(self, gallery: str, asked: Asked, caller: Caller) -> None:
+        """Everything that can be refused before a picture is looked at; refusals for want of a purpose are recorded.
+
+        Raises:
+            Problem: purpose, authorisation, quota, or an empty gallery. UsageError: `top` or filters not allowed.
+        """
+        if not 1 <= asked.top <= self.settings.limits.top:
+            raise UsageError(f"top is {asked.top}; between 1 and {self.settings.limits.top} hits can be had")
+        wrong = [name for name in asked.filters if name not in _FILTERS]
+        if wrong:
+            raise UsageError(f"filter {wrong[0]!r} is not offered (allowed: {', '.join(_FILTERS)})")
+        try:
+            with self.database.read() as session:
+                check_declaration(session, gallery, asked.declaration)
+                self._check_quota(session, caller)
+        except Problem as problem:
+            self.ledger.record("search.refused", key=caller.key, gallery=gallery, code=problem.code, **_why(asked))
+            raise
+        if not self.galleries.count(gallery):
+            raise Problem("gallery-empty", "add pictures first")
+
+    def answer(
+        self, gallery: GalleryRow, queries: Embeddings[Any], asked: Asked, caller: Caller
+    ) -> tuple[Search, Answer, dict[str, ImageRow]]:
+        """Search, keep and record; returns the search, what was found, and the rows of the hits by id."""
+        found = self.galleries.search(
+            gallery.id, queries, modality=asked.modality, top=asked.top, filters=asked.filters
+        )
+        now = datetime.now(UTC)
+        with self.ledger.transaction() as (session, record):
+            self._check_quota(session, caller)  # again: searches that came together are counted one by one
+            rows = _rows(session, gallery.id, [hit.image for hit in found.hits])
+            hits = [hit for hit in found.hits if hit.image in rows]  # what was deleted meanwhile is not told
+            search = Search(
+                id=secrets.token_hex(16),
+                gallery=gallery.id,
+                key=caller.key,
+                at=now,
+                expires=now + timedelta(days=gallery.search_retention_days),
+                purpose=asked.declaration.purpose,
+                case=asked.declaration.case,
+                authorisation=asked.declaration.authorisation,
+                authorised_until=asked.declaration.authorised_until,
+                modality=asked.modality,
+                image=asked.image,
+                filters={name: list(values) for name, values in asked.filters.items()},
+                results=[
+                    {"image": hit.image, "rank": rank, "score": hit.score, "llr": hit.llr}
+                    for rank, hit in enumerate(hits, start=1)
+                ],
+                model=gallery.digest,
+                vector=_direction(queries),
+            )
+            session.add(search)
+            session.flush()
+            record(
+                "search",
+                key=caller.key,
+                gallery=gallery.id,
+                search=search.id,
+                images=[hit.image for hit in hits],
+                **_why(asked),
+            )
+            alarm = raise_alarm(session, search, self.settings.alarms)
+            if alarm is not None:
+                record(
+                    "alarm.repeated-search", gallery=gallery.id, target_key=caller.key, searches=list(alarm.searches)
+                )
+        return search, found, rows
+
+    def _check_quota(self, session: Session, caller: Caller) -> None:
+        since = datetime.now(UTC) - timedelta(days=1)
+        made = session.scalar(
+            select(func.count()).select_from(Search).where(Search.key == caller.key, Search.at > since)
+        )
+        allowed = self.settings.limits.searches_per_day
+        if (made or 0) >= allowed:
+            raise Problem("quota-exhausted", f"this key has made {made} searches in 24 hours; {allowed} are allowed")
+
+
+def _rows(session: Session, gallery: str, images: Sequence[str]) -> dict[str, ImageRow]:
+    wanted = select(ImageRow).where(ImageRow.gallery == gallery, ImageRow.id.in_(images))
+    return {row.id: row for row in session.scalars(wanted)}
+
+
+def _why(asked: Asked) -> dict[str, Any]:
+    said = asked.declaration
+    return {
+        "purpose": said.purpose,
+        "case": said.case,
+        "authorisation": said.authorisation,
+        "authorised_until": said.authorised_until.isoformat(),
+    }
+
+
+def _direction(queries: Embeddings[Any]) -> bytes:
+    """The mean of the queries' vectors, of unit length, as float32 bytes."""
+    mean = np.asarray(queries.vector, dtype=np.float64).mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    unit = mean / length if length else mean
+    return bytes(unit.astype(np.float32).tobytes())
