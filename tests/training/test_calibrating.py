@@ -162,6 +162,7 @@ def test_the_command_keeps_it_and_writes_the_page(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     bundle, page = make_bundle(), tmp_path / "page.html"
     digest = bundle.digest
     command = ["vireid", "calibrate", str(bundle.path), "--data", str(dataset.root), "--kind", "manifest"]

@@ -103,7 +103,7 @@ class Jobs:
         with self.database.read() as session:
             job = session.get(Job, name)
             gallery = session.get(GalleryRow, job.gallery) if job else None
-        if job is None or gallery is None:
+        if job is None or gallery is None or job.ended:  # ended: a start puts what waits in line once more
             return
         try:
             if job.kind == "archive":
