@@ -97,17 +97,15 @@ def _print_tables(made: "Calibrated") -> None:
         [
             name,
             f"{found.slope:.2f} x score {found.intercept:+.2f}",
-            found.identities,
-            found.genuine_pairs,
-            found.impostor_pairs,
-            f"{found.cllr:.3f} ({found.cllr_interval[0]:.3f} to {found.cllr_interval[1]:.3f})",
+            f"{found.cllr:.3f} ({found.cllr_interval[0]:.3f}-{found.cllr_interval[1]:.3f})",
             f"{found.min_cllr:.3f}",
             f"{100 * found.equal_error_rate:.1f}",
         ]
         for name, found in calibration.pairs.items()
     ]
-    columns = ("query-gallery", "llr", "people", "pairs of one", "pairs of two", "Cllr, bits", "least", "EER, %")
-    print_table(columns, rows, title=f"{calibration.people} people of {calibration.dataset}")
+    people = max(found.identities for found in calibration.pairs.values())
+    columns = ("query-gallery", "llr", "Cllr, bits", "least", "EER, %")
+    print_table(columns, rows, title=f"{people} {calibration.people} people of {calibration.dataset}")
     for name, why in calibration.missing.items():
         say(f"{name} is not calibrated: {why}")
     say("Cllr (0 perfect, 1 says nothing) is of people that the map was not fitted on; its 95 % interval over people")

@@ -44,10 +44,10 @@ def print_json(value: Any) -> None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
     """A table on standard output; title and cells are shown as they are, brackets and all."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*columns)
+    table = Table(*(Column(name, overflow="fold") for name in columns))  # a long path is broken, never cut
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     console = Console()

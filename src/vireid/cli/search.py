@@ -41,6 +41,7 @@ def search(
     """
     from vireid.files import write_text
     from vireid.gallery import Gallery, contact_sheet_html
+    from vireid.matching.calibration import expected_number
 
     wanted = parse_filters(filters or [])
     opened = Gallery.open(gallery, bundle=bundle, device=device)
@@ -62,7 +63,7 @@ def search(
         [
             hit.rank,
             f"{hit.score:.4f}",
-            *([f"{hit.llr:+.2f}", f"{hit.false_matches:.2g}"] if calibrated else []),
+            *([f"{hit.llr:+.2f}", expected_number(hit.false_matches or 0.0)] if calibrated else []),
             hit.modality,
             "-" if hit.camera is None else hit.camera,
             hit.path,

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from vireid.matching.calibration import expected_number
+
 __all__ = ["Broken", "Hit", "IndexReport", "SearchResult"]
 
 
@@ -109,8 +111,8 @@ class SearchResult:
         else:
             return ""
         told = (
-            f"in {sum(self.counts.values())} pictures about {expected:.2g} of other people are expected at a "
-            f"log-likelihood ratio of {reached:.1f} or above"
+            f"in {sum(self.counts.values())} pictures about {expected_number(expected)} of other people are expected "
+            f"at a log-likelihood ratio of {reached:.1f} or above"
         )
         first = self.hits[0].false_matches if self.hits else None
         return f"{told}; even the first hit is what chance gives" if first is not None and first >= 1 else told

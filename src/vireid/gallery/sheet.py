@@ -19,6 +19,7 @@ from vireid.errors import ImageError, UsageError
 from vireid.gallery.filters import written
 from vireid.gallery.frames import crop, parse_box
 from vireid.gallery.results import Hit, SearchResult
+from vireid.matching.calibration import expected_number
 
 __all__ = ["contact_sheet_html"]
 
@@ -67,6 +68,7 @@ def contact_sheet_html(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["expected_number"] = expected_number
     page = environment.get_template("sheet.html")
     return page.render(title=title, entries=shown, judged=len(judged), first=first, root=root)
 

@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vireid.files import write_text
-from vireid.matching.calibration import PairCalibration, ScoredPairs, expected_false_matches, isotonic_llr
+from vireid.matching.calibration import (
+    PairCalibration,
+    ScoredPairs,
+    expected_false_matches,
+    expected_number,
+    isotonic_llr,
+)
 from vireid.report.blocks import Block, Drawing, Facts, Section, Table, Text
 from vireid.report.page import render
 from vireid.report.plots import line_plot
@@ -137,8 +143,8 @@ def _thresholds(name: str, found: PairCalibration, llr: ScoredPairs) -> Table:
             f"{row['llr']:.1f}",
             f"{ratio:,}",
             f"{100 * row['true_match_rate']:.1f}",
-            _number(100 * row["false_match_rate"]),
-            *(_number(row[f"false_matches_in_{size}"]) for size in GALLERY_SIZES),
+            expected_number(100 * row["false_match_rate"]),
+            *(expected_number(row[f"false_matches_in_{size}"]) for size in GALLERY_SIZES),
         ]
         for ratio, row in zip(_RATIOS, thresholds_of(found, llr), strict=True)
     ]
@@ -158,11 +164,6 @@ def _origin(made: Calibrated, command: str) -> Block:
         "made": calibration.created,
     }
     return Facts("", values | ({"command": command} if command else {}))
-
-
-def _number(value: float) -> str:
-    """Two significant digits, without an exponent for large ones."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def _reaching(llr: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -6,6 +6,7 @@ from vireid.matching.calibration.calibration import (
     PairCalibration,
     calibrate_pair,
     expected_false_matches,
+    expected_number,
     pair_name,
 )
 from vireid.matching.calibration.fitting import (
@@ -28,6 +29,7 @@ __all__ = [
     "deal_folds",
     "equal_error_rate",
     "expected_false_matches",
+    "expected_number",
     "fit_logistic",
     "held_out_llr",
     "isotonic_llr",

@@ -23,7 +23,15 @@ from vireid.matching.calibration.measures import cllr, equal_error_rate, min_cll
 from vireid.options import Options
 from vireid.types import Modality
 
-__all__ = ["RESAMPLES", "Calibration", "PairCalibration", "calibrate_pair", "expected_false_matches", "pair_name"]
+__all__ = [
+    "RESAMPLES",
+    "Calibration",
+    "PairCalibration",
+    "calibrate_pair",
+    "expected_false_matches",
+    "expected_number",
+    "pair_name",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -190,6 +198,11 @@ def expected_false_matches(
     """
     parts = [count * calibrations[modality].false_match_rate(llr) for modality, count in searched.items()]
     return np.asarray(np.sum(parts, axis=0)) if parts else np.zeros(np.shape(llr))
+
+
+def expected_number(value: float) -> str:
+    """A number of pictures to be expected, as people read it: 0.03, 1.2, 340."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _tail(impostor: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:

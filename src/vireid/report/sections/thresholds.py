@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vireid.evaluation.open_figures import GALLERY_SIZES, RATES
 from vireid.evaluation.open_set import expected_false_matches, share_of_matches, threshold_at
+from vireid.matching.calibration import expected_number
 from vireid.report.blocks import Section, Table
 from vireid.report.material import Material
 
@@ -25,7 +26,12 @@ class Row:
 def thresholds(run: Material) -> Section:
     """A table of them."""
     rows = [
-        [f"{100 * row.fpr:g}", f"{row.threshold:.4f}", f"{100 * row.tpr:.1f}", *map(_count, row.false_matches.values())]
+        [
+            f"{100 * row.fpr:g}",
+            f"{row.threshold:.4f}",
+            f"{100 * row.tpr:.1f}",
+            *map(expected_number, row.false_matches.values()),
+        ]
         for row in thresholds_of(run)
     ]
     columns = ["FPR, %", "threshold", "TPR, %", *(f"false in {size:,}" for size in GALLERY_SIZES)]
@@ -47,7 +53,3 @@ def thresholds_of(run: Material) -> list[Row]:
             expected = {size: expected_false_matches(impostor, threshold, size) for size in GALLERY_SIZES}
             found.append(Row(rate, threshold, share_of_matches(genuine, threshold), expected))
     return found
-
-
-def _count(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
