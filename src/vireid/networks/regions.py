@@ -145,7 +145,7 @@ class RegionViT(nn.Module):
         if sizes := {tuple(images.shape[2:]) for _, images in given} - {self.image_size}:
             raise UsageError(f"this ViT was built for images of {self.image_size}, not {sizes.pop()}")
         patches = torch.cat([stem(images) for stem, images in given]) + self.positions
-        states = torch.cat([self.tokens.expand(len(patches), -1, -1).to(patches.dtype), patches], dim=1)
+        states = torch.cat([self.tokens.expand(patches.shape[0], -1, -1).to(patches.dtype), patches], dim=1)
         gates = []
         for place, block in enumerate(self.blocks):
             if str(place) in self.attention:
@@ -156,7 +156,7 @@ class RegionViT(nn.Module):
         count = self.tokens.shape[1]
         if not self.stripes:
             return Regions(states[:, :count], tuple(gates))
-        rows = states[:, count:].reshape(len(states), self.stripes, -1, self.channels)
+        rows = states[:, count:].reshape(states.shape[0], self.stripes, -1, self.channels)
         return Regions(rows.mean(dim=2), tuple(gates))
 
     def load_start(self, state: Mapping[str, Tensor], *, source: str = "a state") -> LoadReport:
@@ -183,7 +183,7 @@ class RegionViT(nn.Module):
 
     def _gated(self, states: Tensor, attention: nn.Module) -> tuple[Tensor, Tensor]:
         count = self.tokens.shape[1]
-        patches = states[:, count:].transpose(1, 2).reshape(len(states), self.channels, *self.grid)
+        patches = states[:, count:].transpose(1, 2).reshape(states.shape[0], self.channels, *self.grid)
         gated, gates = attention(patches)
         return torch.cat([states[:, :count], gated.flatten(2).transpose(1, 2)], dim=1), gates
 

@@ -174,7 +174,7 @@ def _class_attention(block: Any, tokens: Tensor) -> Tensor:
     weight, bias = attention.qkv.weight.split(channels), attention.qkv.bias
     offsets = (None, None) if bias is None else bias.split(channels)[:2]
     asked, offered = F.linear(given[:, :1], weight[0], offsets[0]), F.linear(given, weight[1], offsets[1])
-    heads = (len(tokens), -1, attention.num_heads, channels // attention.num_heads)
+    heads = (tokens.shape[0], -1, attention.num_heads, channels // attention.num_heads)
     query, key = (side.reshape(heads).transpose(1, 2) for side in (asked, offered))
     products = attention.q_norm(query).float() @ attention.k_norm(key).float().mT * attention.scale
     seen: Tensor = products.softmax(dim=-1).mean(dim=1)[:, 0, 1:]

@@ -85,7 +85,7 @@ class MCF(Method):
         both = torch.cat([images, images.flip(3)])
         regions = self.network(*((both, None) if modality is VISIBLE else (None, both))).features
         features = self._joined(regions)
-        return Embeddings(unit(features[: len(images)] + features[len(images) :]))
+        return Embeddings(unit(features[: images.shape[0]] + features[images.shape[0] :]))
 
     def explain(self, query: Shown, candidate: Shown) -> Explanation:
         """The generic explanation, with what each region adds to the score; a stripe says where it is."""
@@ -213,7 +213,7 @@ class MCF(Method):
         classes = torch.tensor([0, EXCHANGED, 1], device=features.device)  # visible, exchanged, infrared
         modality = classes.repeat_interleave(torch.tensor(sizes, device=features.device))
         if options.per_region:
-            features = features.reshape(len(features) * self.options.regions, -1)
+            features = features.reshape(features.shape[0] * self.options.regions, -1)
             modality = modality.repeat_interleave(self.options.regions)
         losses = {"classifier": options.classifier * self.classifier.own_loss(features, modality)}
         first = clock.phase == self.WITHIN
