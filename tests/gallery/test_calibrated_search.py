@@ -58,7 +58,11 @@ def calibration(bundle: Bundle, **pairs: PairCalibration) -> Calibration:
 def gallery(tmp_path: Path, bundle: Bundle, encoder: Any, make_pictures: Any) -> Gallery:
     visible, infrared = make_pictures(tmp_path / "v", 8, seed=1), make_pictures(tmp_path / "i", 4, seed=2)
     table = pd.DataFrame(
-        {"path": [str(p) for p in (*visible, *infrared)], "modality": ["visible"] * 8 + ["infrared"] * 4}
+        {
+            "path": [str(p) for p in (*visible, *infrared)],
+            "modality": ["visible"] * 8 + ["infrared"] * 4,
+            "identity": [0, 0, 1, 1, 2, 2, 3, 3, 0, 1, 2, 3],
+        }
     )
     Gallery.build(tmp_path / "g", bundle, table, encoder=encoder)
     return Gallery.open(tmp_path / "g")
@@ -108,6 +112,26 @@ def test_a_mixed_gallery_is_one_list_by_ratio(gallery: Gallery, bundle: Bundle, 
     embedded = encoder.embed([np.zeros((16, 8, 3), np.uint8), np.full((16, 8, 3), 90, np.uint8)], "infrared")
     batch = Gallery.open(gallery.path).search_vectors(embedded, modality="infrared", top=12)
     assert all({hit.path for hit in one} == set(together) for one in batch)
+
+
+def test_groups_reach_across_modalities_and_frames_are_one_query(
+    gallery: Gallery, bundle: Bundle, query: Path, make_pictures: Any, tmp_path: Path, encoder: Any
+) -> None:
+    bundle.attach(calibration(bundle, infrared_visible=pair(10, -2), infrared_infrared=pair(20, -18)))
+    opened = Gallery.open(gallery.path)
+    frames = [query, *make_pictures(tmp_path / "frames", 2, seed=6)]
+    for image in (query, frames):
+        every = opened.search(image, modality="infrared", top=12, encoder=encoder)
+        best = {}
+        for hit in every:
+            best.setdefault(hit.identity, hit.path)
+        grouped = opened.search(image, modality="infrared", top=4, group="identity", encoder=encoder)
+        assert [(hit.identity, hit.path) for hit in grouped] == list(best.items())
+        assert [hit.rank for hit in grouped] == [1, 2, 3, 4]
+    each = [opened.search(frame, modality="infrared", top=12, encoder=encoder) for frame in frames]
+    for hit in every:  # of the frames
+        scores = [other.score for found in each for other in found if other.path == hit.path]
+        assert hit.score == pytest.approx(np.mean(scores), abs=1e-6)
 
 
 def test_thresholds_and_what_chance_gives(gallery: Gallery, bundle: Bundle, query: Path, encoder: Any) -> None:
