@@ -107,6 +107,11 @@ def other_bundle(tmp_path: Path) -> Bundle:
 
 
 @pytest.fixture
+def make_bundle() -> Callable[..., Bundle]:
+    return write_bundle
+
+
+@pytest.fixture
 def make_pictures() -> Callable[..., list[Path]]:
     return write_pictures
 

@@ -111,6 +111,17 @@ def test_a_corrected_modality_replaces_the_wrong_one(
     assert gallery.modalities() == {"visible": 4}
 
 
+def test_a_corrected_modality_keeps_what_was_said_before(
+    tmp_path: Path, bundle: Bundle, encoder: Any, make_pictures: Any
+) -> None:
+    paths = [str(path) for path in make_pictures(tmp_path / "crops", 2)]
+    table = pd.DataFrame({"path": paths, "modality": "infrared", "identity": [7, 8]})
+    Gallery.build(tmp_path / "g", bundle, table, encoder=encoder)
+    corrected = Gallery.build(tmp_path / "g", bundle, tmp_path / "crops", modality="visible", encoder=encoder)
+    assert corrected.modalities() == {"visible": 2}
+    assert corrected.table().identity.tolist() == [7, 8]
+
+
 def test_labels_of_a_table_are_kept_and_updated(
     tmp_path: Path, bundle: Bundle, make_encoder: Any, mixed: pd.DataFrame
 ) -> None:

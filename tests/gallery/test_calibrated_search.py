@@ -157,6 +157,20 @@ def test_thresholds_and_what_chance_gives(gallery: Gallery, bundle: Bundle, quer
     assert json.loads(json.dumps(every.to_json()))["hits"][0]["llr"] == every.hits[0].llr
 
 
+def test_a_calibration_made_later_and_filters_that_match_nothing(
+    gallery: Gallery, bundle: Bundle, query: Path, encoder: Any
+) -> None:
+    asked = {"modality": "infrared", "encoder": encoder, "filters": {"modality": "visible"}}
+    assert gallery.search(query, **asked).calibration == ""
+    made = calibration(bundle, infrared_visible=pair(10, -2))
+    bundle.attach(made)
+    assert gallery.search(query, **asked).calibration == made.digest, "an open gallery sees it too"
+    asked["filters"] = {"modality": "visible", "camera": 99}
+    nothing = gallery.search(query, min_llr=2.0, **asked)
+    assert nothing.hits == ()
+    assert "no picture of the gallery matches" in nothing.note
+
+
 def test_a_pair_that_is_missing_is_named(gallery: Gallery, bundle: Bundle, query: Path, encoder: Any) -> None:
     bundle.attach(calibration(bundle, visible_infrared=pair(10, -2)))
     result = Gallery.open(gallery.path).search(query, modality="visible", encoder=encoder)

@@ -129,6 +129,8 @@ def test_frames_are_indexed_by_their_boxes(tmp_path: Path, bundle: Bundle, make_
     report = Gallery.build(tmp_path / "g", bundle, outside, **build).report
     assert report is not None
     assert (report.added, len(report.broken)) == (1, 1)
+    spelt = outside[1:].assign(box="0, 0, 5, 5")
+    assert Gallery.build(tmp_path / "g", bundle, spelt, **build).report.unchanged == 1  # type: ignore[union-attr]
     assert "lies outside the frame of 60 x 40" in report.broken[0].reason
     with pytest.raises(UsageError, match="not of the form x,y,width,height"):
         Gallery.build(tmp_path / "g", bundle, outside.assign(box="1;2"), **build)

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from vireid.errors import DataError, GalleryError, UsageError
+from vireid.errors import DataError, GalleryError, MissingExtraError, UsageError
 from vireid.gallery import Gallery
 from vireid.methods.bundle import Bundle
 
@@ -78,3 +78,39 @@ def test_pictures_are_not_lost_unasked(
     assert (gallery.header.digest, len(gallery)) == (bundle.digest, 12)
     report = gallery.migrate(other_bundle, encoders=encoders, leave_out=True)
     assert (report.pictures, [lost.path for lost in report.left_out]) == (10, [mixed.path[1], mixed.path[2]])
+
+
+def test_nothing_is_left_of_a_migration_to_a_third_model(
+    tmp_path: Path,
+    bundle: Bundle,
+    other_bundle: Bundle,
+    encoders: Any,
+    make_encoder: Any,
+    make_bundle: Any,
+    mixed: pd.DataFrame,
+) -> None:
+    third = make_bundle(tmp_path / "third model", seed=2)
+    gallery = Gallery.build(tmp_path / "g", bundle, mixed, encoder=encoders[0])
+    stopping = make_encoder(digest=other_bundle.digest, batches=3)
+    with pytest.raises(KeyboardInterrupt):
+        gallery.migrate(other_bundle, encoders=(encoders[0], stopping), batch_size=2)
+    gallery.migrate(third, encoders=(encoders[0], make_encoder(digest=third.digest)))
+    stores = [entry.name for entry in (tmp_path / "g").iterdir() if entry.is_dir()]
+    assert stores == [f"store-{third.digest[:16]}"]
+
+
+def test_an_old_model_that_cannot_be_asked_is_no_hindrance(
+    tmp_path: Path, bundle: Bundle, other_bundle: Bundle, encoders: Any, mixed: pd.DataFrame
+) -> None:
+    gallery = Gallery.build(tmp_path / "g", bundle, mixed, encoder=encoders[0])
+
+    class Lost:
+        digest, preprocessing = encoders[0].digest, encoders[0].preprocessing
+
+        def embed(self, *_: Any) -> Any:
+            raise MissingExtraError("torch", "train")
+
+    report = gallery.migrate(other_bundle, encoders=(Lost(), encoders[1]))
+    assert report.agreement is None
+    assert "vireid[train]" in report.note
+    assert gallery.header.digest == other_bundle.digest

@@ -72,3 +72,10 @@ def test_rows_stay_of_unit_length(how):
     labels = torch.tensor([0, 1, 1, 2, 0, -1])
     found = updated_memory(units(4, 8, 0), units(6, 8, 1), labels, momentum=0.2, how=how)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(4))
+
+
+@pytest.mark.parametrize("how", ["mean", "sequential", "hard"])
+def test_a_batch_of_noise_alone_changes_nothing(how):
+    memory = units(4, 8, 0)
+    found = updated_memory(memory, units(3, 8, 1), torch.full((3,), -1), momentum=0.2, how=how)
+    assert torch.equal(found, memory)

@@ -56,3 +56,12 @@ def test_equal_weights_change_nothing_and_a_heavy_neighbour_counts_alone():
     )
     found = neighbour_contrast(queries, bank, BEGINS, COLUMNS, temperature=0.05, weights=weights)
     torch.testing.assert_close(found, single, atol=1e-6, rtol=1e-6)
+
+
+def test_it_is_single_precision_where_the_rest_is_in_half_the_bits():
+    queries, bank = units(4, 0).float(), units(6, 1).float()
+    exact = neighbour_contrast(queries, bank, BEGINS, COLUMNS, temperature=0.05)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = neighbour_contrast(queries, bank, BEGINS, COLUMNS, temperature=0.05)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, exact)

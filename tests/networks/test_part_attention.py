@@ -54,3 +54,11 @@ def test_bands_that_do_not_divide_the_height_are_refused():
         PartAttention(32, parts=5)(maps())
     with pytest.raises(UsageError, match="leave nothing to gate"):
         PartAttention(8, parts=2)
+
+
+def test_gates_are_single_precision_where_the_rest_is_in_half_the_bits():
+    module = PartAttention(8, parts=2, reduction=2)
+    maps = torch.rand(2, 8, 4, 2, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        gated, gates = module(maps.bfloat16())
+    assert (gated.dtype, gates.dtype) == (torch.bfloat16, torch.float32)

@@ -9,6 +9,7 @@ import pytest
 from service_fixtures import DECLARED, Service, fill, search, told
 from sqlalchemy import select
 
+from vireid.errors import GalleryError
 from vireid.service.retention import expire
 from vireid.service.settings import Alarms, Limits
 from vireid.service.state import ImageRow, Search
@@ -181,6 +182,26 @@ def test_what_has_expired_is_deleted_without_being_asked(
     deleted = told(filled.client("auditor").get("/v1/audit?action=images.delete"))["items"]
     assert [entry["details"]["why"] for entry in deleted] == ["retention"]
     told(admin.patch("/v1/galleries/entrance", json={"retention_days": 0}), 422)
+
+
+def test_a_damaged_gallery_keeps_nothing_of_others(
+    filled: Service, pictures: Callable[..., list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(filled, pictures, "yard")
+    library = filled.core.library
+    whole = library.galleries.delete
+
+    def broken(gallery: str, images: Any) -> int:
+        if gallery == "entrance":
+            raise GalleryError("damaged")
+        return int(whole(gallery, images))
+
+    monkeypatch.setattr(library.galleries, "delete", broken)
+    with pytest.raises(GalleryError, match="damaged"):
+        expire(library, now=datetime.now(UTC) + timedelta(days=31))
+    reader = filled.client("reader")
+    assert told(reader.get("/v1/galleries/yard"))["counts"] == []
+    assert told(reader.get("/v1/galleries/entrance"))["counts"] != []
 
 
 def test_a_shorter_retention_holds_for_what_is_there_and_a_longer_does_not(filled: Service) -> None:

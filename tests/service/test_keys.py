@@ -81,6 +81,8 @@ def test_a_key_gives_and_sees_no_more_than_it_has(database: Database) -> None:
     for galleries in (["*"], ["yard"], ["entrance", "yard"]):
         with pytest.raises(UsageError, match="cannot give more"):
             made(database, galleries=galleries, by=mine)
+    with pytest.raises(UsageError, match="cannot export marks and cannot give"):
+        made(database, galleries=["entrance"], exports=True, by=mine)
     inside, _ = made(database, galleries=["entrance"], by=mine)
     outside, _ = made(database, galleries=["yard"])
     everywhere, _ = made(database)

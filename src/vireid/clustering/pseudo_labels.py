@@ -117,7 +117,7 @@ def cluster_jointly(
     features: Sequence[Features],
     *,
     k1: int = 40,
-    k2: int = 6,
+    k2: int = 32,
     eps: float = 0.6,
     min_samples: int = 4,
     at_least: int = 0,

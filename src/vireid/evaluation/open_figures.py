@@ -12,8 +12,8 @@ from vireid.evaluation.open_set import (
     OpenSet,
     Searches,
     auc,
-    expected_false_matches,
     fnir,
+    mean_false_matches,
     share_of_matches,
     threshold_at,
 )
@@ -83,7 +83,7 @@ def _identification(searches: Searches, comparisons: Comparisons, fpir: float) -
         "fnir_rank1": fnir(searches, threshold, rank=1),
         "fnir": fnir(searches, threshold),
         **{
-            f"false_matches_in_{size}": expected_false_matches(comparisons.impostor, threshold, size)
+            f"false_matches_in_{size}": mean_false_matches(comparisons.impostor, threshold, size)
             for size in GALLERY_SIZES
         },
     }

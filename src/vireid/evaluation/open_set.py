@@ -31,10 +31,10 @@ __all__ = [
     "Searches",
     "auc",
     "collect",
-    "expected_false_matches",
     "fnir",
     "fnir_at_fpir",
     "join",
+    "mean_false_matches",
     "roc_curve",
     "share_of_matches",
     "threshold_at",
@@ -193,7 +193,7 @@ def tpr_at_fpr(comparisons: Comparisons, fpr: float) -> float:
     return share_of_matches(comparisons.genuine, threshold_at(comparisons.impostor, fpr))
 
 
-def expected_false_matches(impostor: FloatArray, threshold: float, size: int) -> float:
+def mean_false_matches(impostor: FloatArray, threshold: float, size: int) -> float:
     """False matches that one search of a gallery of `size` pictures is expected to return.
 
     By linearity of expectation size times the share of impostor pairs (N,) that match, whatever their dependence; it

@@ -17,6 +17,7 @@ from vireid.export.int8 import Int8, quantise
 from vireid.export.measuring import Task
 from vireid.export.parity import Parity, compare, made_up_pictures
 from vireid.files import new_folder, write_json
+from vireid.matching.calibration import Calibration
 from vireid.methods.bundle import EXPORT, HEADER, Bundle
 from vireid.methods.exported import PARITY, ExportedBundle, ExportHeader, graph_file
 from vireid.types import Modality, Track, untracked
@@ -61,9 +62,17 @@ def export_bundle(
         elif task is not None:
             report["int8"] = _loss(bundle, export, task, int8, device=chosen, track=track)
         write_json(new / PARITY, report)
+        if int8 is None and (calibration := _calibration(bundle, folder)):
+            export.attach(calibration)
     found = Bundle.open(folder)
     assert isinstance(found, ExportedBundle)
     return found
+
+
+def _calibration(bundle: Bundle, folder: Path) -> Calibration | None:
+    """That of the bundle, or of its export that is replaced: what answers as the bundle does keeps what scores mean."""
+    earlier = Bundle.open(folder) if folder.exists() else bundle
+    return bundle.calibration() or (earlier.calibration() if earlier.digest == bundle.digest else None)
 
 
 def _check(bundle: Bundle, folder: Path, task: Task | None, int8: Int8 | None) -> None:

@@ -90,6 +90,8 @@ def rank_aimed(
     Raises:
         UsageError: a least ratio, and no calibration.
     """
+    if not aim.counts:
+        return "full", [() for _ in range(1 if together else len(queries))]
     if not aim.calibrations:
         if min_llr is not None:
             raise UsageError("min_llr needs a calibrated model and a query of known modality; run `vireid calibrate`")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vireid.data.images import read_image
-from vireid.errors import BundleError, GalleryError, UsageError, choose
+from vireid.errors import BundleError, GalleryError, UsageError, VireidError, choose
 from vireid.gallery.calibrated import aim_at, rank_aimed
 from vireid.gallery.deletion import Receipt, delete_entries, finish_deletion
 from vireid.gallery.filters import check_filters, describe_filters
@@ -285,7 +284,7 @@ class Gallery:
             try:
                 before = encoders[0] if encoders else self._own_encoder()
                 compared = agreement(self, after, (before, used), queries=queries)
-            except (BundleError, GalleryError) as error:
+            except VireidError as error:
                 note = f"the old model's answers were not compared: {error}"
             write_header(self.path, header)
             drop_leftovers(self.path, header)
@@ -430,7 +429,7 @@ class Gallery:
             raise GalleryError(f"gallery {self.path} holds no pictures; run the `vireid index` that was stopped again")
         return check_filters(filters, self.columns)
 
-    @cached_property
+    @property
     def _calibration(self) -> tuple[Calibration | None, str]:
         """That of the gallery's model, or why there is none."""
         try:

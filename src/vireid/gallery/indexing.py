@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from vireid.errors import DataError, GalleryError
+from vireid.errors import DataError, GalleryError, ImageError
 from vireid.gallery.header import Header, write_header
 from vireid.gallery.reading import ReadPicture, read_again, read_ahead
 from vireid.gallery.results import Broken, IndexReport
@@ -92,21 +92,22 @@ class Indexer:
     def _take(self, batch: Sequence[ReadPicture], modality: Modality) -> None:
         """Embed what is new, take over what is known, and write when enough has gathered."""
         known = self._known([picture.sha256 for picture in batch if picture.pixels is None])
-        new = []
+        rows, pixels, size = [], [], self.encoder.preprocessing.size
         for picture in batch:
             old = known.get(picture.sha256)
-            if old is None or old.table["modality"][0] != modality:
-                new.append(picture)
-            else:
+            if old is not None and old.table["modality"][0] == modality:
                 self._update(old, picture.row)
-        if new:
-            # A picture whose modality was corrected is known by content, and was therefore not decoded ahead.
-            size = self.encoder.preprocessing.size
-            pixels = [p.pixels if p.pixels is not None else read_again(p.row, size) for p in new]
-            found = self.encoder.embed(pixels, modality)
-            rows = [{KEY: picture.sha256, **picture.row} for picture in new]
-            self._pending.append(entries_of(found, self.matcher, rows))
-            self._counts["added"] += len(new)
+                continue
+            try:
+                # A picture whose modality was corrected is known by content, and was therefore not decoded ahead.
+                pixels.append(read_again(picture.row, size) if picture.pixels is None else picture.pixels)
+            except ImageError as error:
+                self._broken.append(Broken(picture.row["path"], str(error)))
+                continue
+            rows.append({KEY: picture.sha256, **(_said(old, picture.row) if old else picture.row)})
+        if rows:
+            self._pending.append(entries_of(self.encoder.embed(pixels, modality), self.matcher, rows))
+            self._counts["added"] += len(rows)
         if sum(len(entries) for entries in self._pending) >= _BATCHES_PER_WRITE * self.batch_size:
             self._write()
 
@@ -117,10 +118,8 @@ class Indexer:
         return {key: held.take(slice(row, row + 1)) for row, key in enumerate(held.table[KEY])}
 
     def _update(self, old: Entries, row: Mapping[str, Any]) -> None:
-        """What is said now counts; what was said before and is not said now stays."""
-        before = dict(zip(old.table.columns, old.table.iloc[0], strict=True))
-        after = {**before, **{name: value for name, value in row.items() if value is not None}}
-        if after == before:
+        after = _said(old, row)
+        if after == dict(zip(old.table.columns, old.table.iloc[0], strict=True)):
             self._counts["unchanged"] += 1
             return
         self._counts["updated"] += 1
@@ -136,6 +135,12 @@ class Indexer:
         self.tombstones.lift(entries.table[KEY])
         self.store.add(entries)
         self._pending.clear()
+
+
+def _said(old: Entries, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said now counts; what was said before and is not said now stays."""
+    before = {str(name): value for name, value in zip(old.table.columns, old.table.iloc[0], strict=True)}
+    return {**before, **{name: value for name, value in row.items() if value is not None}}
 
 
 def entries_of(found: Embeddings[Any], matcher: Matcher, rows: Sequence[Mapping[str, Any]]) -> Entries:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +42,7 @@ _CANDIDATES, _OVERSAMPLING = 100, 10  # how many candidates are scored anew, at 
 _FEW_VALUES = 10_000  # different values of a column up to which a bitmap finds them
 
 ResultT = TypeVar("ResultT")
+WorkT = TypeVar("WorkT", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,17 @@ class _Held:
     keys: NDArray[np.object_]
     positions: NDArray[np.int64]
     lift: NDArray[np.float32]
+
+
+def _in_turn(work: WorkT) -> WorkT:
+    """One thread at a time: the table of a store moves to newer versions while it is asked."""
+
+    @wraps(work)
+    def alone(self: LanceStore, *arguments: Any, **options: Any) -> Any:
+        with self._turn:
+            return work(self, *arguments, **options)
+
+    return cast("WorkT", alone)
 
 
 class LanceStore:
@@ -61,6 +75,7 @@ class LanceStore:
     def __init__(self, folder: Path, *, exact_up_to: int = EXACT_UP_TO) -> None:
         self.folder = folder
         self.exact_up_to = exact_up_to
+        self._turn = threading.RLock()
         self._connected: Any = None
         self._version = -1
         self._held: _Held | None = None
@@ -71,16 +86,19 @@ class LanceStore:
         self._flushed: set[str] = set(_files(folder))
 
     @property
+    @_in_turn
     def columns(self) -> list[str]:
         table = self._table()
         found = [] if table is None else [plain_name(name) for name in table.schema.names]
         return list(dict.fromkeys([*REQUIRED, *(name for name in found if name)]))
 
+    @_in_turn
     def keys(self, filters: Filters | None = None) -> set[str]:
         if filters:
             return set(self._read(lambda table: _scan(table, [KEY], where(filters, unknown=_UNKNOWN)))[KEY].to_pylist())
         return set(self._known())
 
+    @_in_turn
     def add(self, entries: Entries) -> None:
         if not len(entries):
             return
@@ -102,9 +120,10 @@ class LanceStore:
         self._forget(table.version)
         self._keys = known | set(entries.table[KEY])
 
+    @_in_turn
     def search(self, vectors: NDArray[Any], k: int, filters: Filters | None = None) -> Found:
         total = self.count()
-        if not total:
+        if not total or not len(vectors):
             return nothing_found(len(vectors))
         queries = fitting(vectors, _width(self._table()))
         condition = where(filters, unknown=_UNKNOWN) if filters else ""
@@ -121,6 +140,7 @@ class LanceStore:
             scores=np.concatenate([answer.scores for answer in answers]),
         )
 
+    @_in_turn
     def fetch(self, keys: Sequence[str]) -> Entries:
         if self._table() is None:
             raise GalleryError("the gallery is empty; there is nothing to fetch")
@@ -132,6 +152,7 @@ class LanceStore:
         place = {key: row for row, key in enumerate(found[KEY].to_pylist())}
         return self._decode(found.take(pa.array([place[key] for key in wanted if key in place], pa.int64())))
 
+    @_in_turn
     def delete(self, keys: Sequence[str]) -> int:
         gone = sorted(set(keys) & self._known())
         table = self._table()
@@ -146,14 +167,18 @@ class LanceStore:
         self.compact()
         return len(gone)
 
+    @_in_turn
     def count(self, filters: Filters | None = None) -> int:
         if self._table() is None:
             return 0
         condition = where(filters, unknown=_UNKNOWN) if filters else ""
-        if condition not in self._counts:
-            _remember(self._counts, condition, self._read(lambda table: int(table.count_rows(condition or None))))
-        return self._counts[condition]
+        if condition in self._counts:
+            return self._counts[condition]
+        found = self._read(lambda table: int(table.count_rows(condition or None)))
+        _remember(self._counts, condition, found)  # of the version that was read, which may be newer than before
+        return found
 
+    @_in_turn
     def compact(self) -> None:
         table = self._table()
         if table is None or len(list((self._place / "_versions").glob("*.manifest"))) == 1:
@@ -170,6 +195,7 @@ class LanceStore:
             table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
         self._flush()
 
+    @_in_turn
     def drop(self) -> None:
         self._connected = None
         self._forget(-1)
@@ -246,6 +272,14 @@ class LanceStore:
         return Entries(table=table_of(rows[_ROW].to_pylist(), self.columns), lift=_values(rows[_LIFT]), arrays=arrays)
 
     def _search_held(self, queries: NDArray[np.float32], k: int, condition: str) -> Found:
+        for _ in range(_ATTEMPTS):
+            found = self._try_held(queries, k, condition)
+            if found is not None:
+                return found
+        raise GalleryError(f"{self._place} is being written all the time; search again when that has ended")
+
+    def _try_held(self, queries: NDArray[np.float32], k: int, condition: str) -> Found | None:
+        """None where the table went to another version in between."""
         if self._held is None:
             rows = self._read(lambda table: _scan(table, [KEY, _POSITION, _LIFT])).sort_by(_POSITION)
             self._held = _Held(
@@ -259,6 +293,8 @@ class LanceStore:
             return Found(keys=held.keys[found], scores=scores)
         if condition not in self._matching:
             kept = self._read(lambda table: _scan(table, [_POSITION], condition))[_POSITION].to_numpy()
+            if self._held is not held:
+                return None
             _remember(self._matching, condition, np.flatnonzero(np.isin(held.positions, kept)))
         matching = self._matching[condition]
         found, scores = best_rows(queries, held.lift[matching], min(k, len(matching)))

@@ -79,6 +79,8 @@ def staged_header(path: Path, old: Header, bundle: Bundle) -> Header:
     for begun in _noted(path):
         if begun.store == place:
             new = new.model_copy(update={"milvus": begun.milvus})
+        elif begun.store != old.store:  # of a migration to a third model, which was given up
+            open_store(path, begun).drop()
     places = [header.model_dump(mode="json") for header in (old, new)]
     write_json(path / _NOTE, places)
     return new
@@ -125,12 +127,15 @@ def agreement(old: Gallery, new: Gallery, encoders: tuple[Encoder, Encoder], *, 
     drawn = np.sort(np.random.default_rng(0).permutation(len(table))[:queries])
     same, overlap = [], []
     right: tuple[list[bool], list[bool]] = ([], [])
+    held = old.modalities()
     for row in table.iloc[drawn].to_dict("records"):
+        other = str(Modality(row["modality"]).other)
+        searched = {"modality": other if other in held else row["modality"]}  # the same of both, calibrated or not
         pixels = read_image(row["path"])
         pixels = crop(pixels, parse_box(row["box"])) if row.get("box") else pixels
         answers = []
         for gallery, encoder, firsts in zip((old, new), encoders, right, strict=True):
-            found = gallery.search(pixels, modality=row["modality"], top=_TOP + 1, encoder=encoder)
+            found = gallery.search(pixels, modality=row["modality"], top=_TOP + 1, filters=searched, encoder=encoder)
             others = [hit for hit in found if (hit.path, hit.box) != (row["path"], row.get("box"))][:_TOP]
             answers.append([(hit.path, hit.box) for hit in others])
             firsts.extend(_right(others, row.get("identity")))

@@ -92,7 +92,8 @@ class MilvusStore:
             },
         )
         rows = _encode(entries, first)
-        step = max(1, _MESSAGE // len(json.dumps(rows[0], default=str)))
+        width = entries.lift[0].nbytes + sum(array[0].nbytes for array in entries.arrays.values())
+        step = max(1, _MESSAGE // (len(json.dumps(rows[0], default=str)) + 2 * width))  # numbers may be sent as text
         for start in range(0, len(rows), step):
             self._client.upsert(self.collection, rows[start : start + step])
 

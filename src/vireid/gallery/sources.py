@@ -126,7 +126,7 @@ def _rows_of_table(table: pd.DataFrame, modality: str | None, camera: int | str 
         row["modality"] = choose(str(row["modality"]), list(Modality), f"modality of {row['path']}")
         row["path"] = _absolute(row["path"])
         if row.get("box") is not None:
-            parse_box(str(row["box"]))
+            row["box"] = ",".join(map(str, parse_box(str(row["box"]))))  # one spelling, since it names the part
     return rows
 
 

@@ -39,6 +39,8 @@ def updated_memory(
     """
     memory = memory.clone()
     kept = labels >= 0
+    if not bool(kept.any()):
+        return memory
     queries, labels = queries[kept].to(memory.dtype), labels[kept]
     if how == "sequential":
         for query, label in zip(queries, labels.tolist(), strict=True):

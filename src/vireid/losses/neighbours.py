@@ -35,16 +35,16 @@ def neighbour_contrast(
     if len(columns) == 0:
         return queries.new_zeros((), dtype=torch.float32)
     exact = torch.promote_types(queries.dtype, torch.float32)
-    with torch.autocast(queries.device.type, enabled=False):
-        logits = queries.to(exact) @ bank.detach().to(exact).T / temperature
     counts = begins.diff()
     rows = torch.repeat_interleave(torch.arange(len(queries), device=columns.device), counts)
-    pairs = logits.logsumexp(dim=1)[rows] - logits[rows, columns]
-    share = torch.ones_like(pairs) if weights is None else weights.to(exact)
-    if reduction == "micro":
-        return (share * pairs).sum() / share.sum()
-    # Sums of each query's pairs as a product: scattered sums are not reproducible on every device.
-    own = (rows == torch.arange(len(queries), device=rows.device)[:, None]).to(exact)
-    totals, weight = own @ (share * pairs), own @ share
-    some = counts > 0
-    return (totals[some] / weight[some]).mean()
+    with torch.autocast(queries.device.type, enabled=False):  # neighbours are counted here too, in products
+        logits = queries.to(exact) @ bank.detach().to(exact).T / temperature
+        pairs = logits.logsumexp(dim=1)[rows] - logits[rows, columns]
+        share = torch.ones_like(pairs) if weights is None else weights.to(exact)
+        if reduction == "micro":
+            return (share * pairs).sum() / share.sum()
+        # Sums of each query's pairs as a product: scattered sums are not reproducible on every device.
+        own = (rows == torch.arange(len(queries), device=rows.device)[:, None]).to(exact)
+        totals, weight = own @ (share * pairs), own @ share
+        some = counts > 0
+        return (totals[some] / weight[some]).mean()

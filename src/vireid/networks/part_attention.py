@@ -51,14 +51,14 @@ class PartAttention(nn.Module):
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Raises: UsageError: the number of bands does not divide the height."""
         gates = self.channel_gates(maps)
-        gated = maps * gates[:, :, None, None]
+        gated = maps * gates.to(maps.dtype)[:, :, None, None]
         gated = gated * self.position_gates(gated)
         return (gated if self.scale is None else maps + self.scale * (gated - maps)), gates
 
     def channel_gates(self, maps: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, C) in (0, 1)."""
         means, maxima = self.pooled(maps)
-        return torch.sigmoid(self._read(means) + self._read(maxima))
+        return torch.sigmoid((self._read(means) + self._read(maxima)).float())
 
     def pooled(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Means and maxima (N, K, C) of the bands, from top to bottom."""

@@ -129,9 +129,11 @@ class RegionViT(nn.Module):
         self.positions = nn.Parameter(model.pos_embed.detach()[:, 1:].clone())
         self.blocks: nn.ModuleList = nn.ModuleList(model.blocks)
         self.norm = model.norm
-        self.attention = nn.ModuleDict(
-            {str(place): attention(self.channels) for place in positions} if attention else {}
-        )
+        modules = {str(place): attention(self.channels) for place in positions} if attention else {}
+        for module in modules.values():
+            if self.grid[0] % module.parts:
+                raise UsageError(f"{self.grid[0]} rows of patches do not divide into {module.parts} bands of attention")
+        self.attention = nn.ModuleDict(modules)
 
     def forward(self, visible: Tensor | None, infrared: Tensor | None) -> Regions:
         """Images (Nv, 3, H, W) and (Ni, 3, H, W), either may be None -> regions of Nv + Ni pictures, visible first.

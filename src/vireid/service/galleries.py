@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from vireid.errors import GalleryError, UsageError, choose, training_packages
+from vireid.errors import GalleryError, UsageError, choose
 from vireid.gallery import Gallery
 from vireid.gallery.header import HEADER
 from vireid.gallery.store import KEY
@@ -94,14 +94,8 @@ class Model:
 
 
 def open_encoder(device: str | None) -> OpenEncoder:
-    """Opens a bundle's own encoder, which needs torch."""
-
-    def open_(bundle: Bundle) -> Encoder:
-        with training_packages():
-            from vireid.methods.encoder import open_encoder
-        return open_encoder(bundle, device=device)
-
-    return open_
+    """Opens a bundle's own encoder, which needs torch unless the bundle is an export."""
+    return lambda bundle: bundle.encoder(device=device)
 
 
 class Galleries:
@@ -172,9 +166,10 @@ class Galleries:
     def drop(self, gallery: str) -> None:
         """Remove the whole index."""
         with self.turn(gallery):
+            if self._path(gallery).exists():
+                shutil.rmtree(self._path(gallery))
             with self._turn:
                 self._open.pop(gallery, None)
-            shutil.rmtree(self._path(gallery), ignore_errors=True)
 
     def count(self, gallery: str) -> int:
         """Number of pictures that can be found."""
@@ -199,8 +194,8 @@ class Galleries:
         with self._turn:
             if gallery not in self._open:
                 opened = Gallery.open(self._path(gallery))
-                own = [name for name, digest in self.digests().items() if digest == opened.header.digest]
-                self._open[gallery] = Gallery.open(opened.path, bundle=self.model(own[0]).bundle) if own else opened
+                own = [model.bundle for model in self._models.values() if model.bundle.digest == opened.header.digest]
+                self._open[gallery] = Gallery.open(opened.path, bundle=own[0]) if own else opened
             return self._open[gallery]
 
     def look(self, folder: Path) -> Source:

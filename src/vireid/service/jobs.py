@@ -97,13 +97,19 @@ class Jobs:
                 self._run(name)
             except Exception:  # noqa: BLE001 (one job must not end the thread that all others wait for)
                 _log.exception("job.failed", job=name)
-                self._end(name, "failed", problem="internal")
+                try:
+                    self._end(name, "failed", problem="internal")
+                except Exception:  # noqa: BLE001 (the database is away: the next start takes the job up again)
+                    _log.exception("job.left", job=name)
 
     def _run(self, name: str) -> None:
         with self.database.read() as session:
             job = session.get(Job, name)
             gallery = session.get(GalleryRow, job.gallery) if job else None
-        if job is None or gallery is None or job.ended:  # ended: a start puts what waits in line once more
+        if job is None or gallery is None:  # deleted, with what it was to bring in
+            (self.staging / f"{name}.zip").unlink(missing_ok=True)
+            return
+        if job.ended:  # a start puts what waits in line once more
             return
         try:
             if job.kind == "archive":
@@ -135,6 +141,7 @@ class Jobs:
             )
             with self.database.write() as session:
                 if session.get(Job, job.id) is None:  # deleted, with its gallery
+                    (self.staging / f"{job.id}.zip").unlink(missing_ok=True)
                     return False
                 session.add_all(JobRow(job=job.id, number=done + place, row=row) for place, row in enumerate(rows, 1))
                 done += len(rows)

@@ -78,6 +78,8 @@ def issue(
         raise UsageError("an auditor's key cannot export marks; give that right to another key")
     if by is not None and not by.unbounded and any(not by.reaches(gallery) for gallery in galleries):
         raise UsageError(f"this key reaches {', '.join(by.galleries)} and cannot give more")
+    if exports and by is not None and not by.exports:
+        raise UsageError("this key cannot export marks and cannot give that right; `vireid keys create` can")
     now = datetime.now(UTC)
     secret = secrets.token_urlsafe(32)
     key = Key(

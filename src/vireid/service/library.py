@@ -141,7 +141,8 @@ class Library:
         counted = select(func.count()).select_from(ImageRow).where(ImageRow.gallery == gallery)
         with self.galleries.turn(gallery):
             self.galleries.drop(gallery)
-            shutil.rmtree(self.galleries.folder / gallery, ignore_errors=True)
+            if (self.galleries.folder / gallery).exists():
+                shutil.rmtree(self.galleries.folder / gallery)  # what cannot be removed gets no receipt
             with self.ledger.transaction() as (session, record):
                 count = session.scalar(counted) or 0
                 session.execute(delete(GalleryRow).where(GalleryRow.id == gallery))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
-from vireid.errors import DataError, GalleryError, ImageError, UsageError, VireidError
+from vireid.errors import BundleError, DataError, GalleryError, ImageError, MissingExtraError, UsageError, VireidError
 
 __all__ = ["CODES", "Problem", "problem_of", "problem_response"]
 
@@ -63,7 +63,7 @@ def problem_of(error: VireidError) -> Problem:
         return Problem("invalid", str(error))
     if isinstance(error, DataError):
         return Problem("unreadable-picture")
-    if isinstance(error, GalleryError):
+    if isinstance(error, GalleryError | BundleError | MissingExtraError):
         return Problem("model-refused", "the log of the service says why")
     return Problem("internal", "the log of the service says why")
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy import delete, select
 
+from vireid.errors import VireidError
 from vireid.service.library import Library
 from vireid.service.state import Alarm, GalleryRow, ImageRow, Job, Replay, Search
 
@@ -23,19 +24,29 @@ _log = structlog.get_logger("vireid.service.retention")
 def expire(library: Library, *, now: datetime | None = None) -> dict[str, int]:
     """Delete expired pictures and searches, old answers and jobs, and folders that no gallery owns; returns how many
     pictures and searches there were.
+
+    Raises:
+        VireidError: of the first gallery whose pictures could not be deleted, after everything else was.
     """
     now = now or datetime.now(UTC)
     pictures = 0
+    failed: dict[str, VireidError] = {}  # a damaged gallery must not keep what others hold
     while True:
         with library.database.read() as session:
             due = session.execute(
-                select(ImageRow.gallery, ImageRow.id).where(ImageRow.expires <= now).limit(_AT_ONCE)
+                select(ImageRow.gallery, ImageRow.id)
+                .where(ImageRow.expires <= now, ImageRow.gallery.not_in(failed))
+                .limit(_AT_ONCE)
             ).all()
         if not due:
             break
         for gallery in sorted({gallery for gallery, _ in due}):
-            library.delete(gallery, [image for name, image in due if name == gallery], why="retention")
-        pictures += len(due)
+            images = [image for name, image in due if name == gallery]
+            try:
+                library.delete(gallery, images, why="retention")
+                pictures += len(images)
+            except VireidError as error:
+                failed[gallery] = error
     with library.ledger.transaction() as (session, record):
         old = list(session.scalars(select(Search.id).where(Search.expires <= now)))
         for start in range(0, len(old), _AT_ONCE):
@@ -46,6 +57,8 @@ def expire(library: Library, *, now: datetime | None = None) -> dict[str, int]:
         if old:
             record("searches.expire", searches=len(old))
         _remove_orphans(library, set(session.scalars(select(GalleryRow.id))))
+    if failed:
+        raise next(iter(failed.values()))
     return {"pictures": pictures, "searches": len(old)}
 
 

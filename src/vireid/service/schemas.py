@@ -140,7 +140,9 @@ class ImageOut(_Out):
 
 class ImportRow(BaseModel):
     file: str
-    state: Literal["added", "known", "refused", "unreadable"]
+    state: Literal["added", "known", "refused", "unreadable"] = Field(
+        description="`refused`: it was deleted from this gallery before, or its time was over"
+    )
     image: str | None = None
     reason: str | None = None
 

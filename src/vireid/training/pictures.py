@@ -95,7 +95,8 @@ class TrainingData:
         """How many pictures and identities are trained on, and who takes no part."""
         counts = ", ".join(f"{len(self._of(m))} {m}" for m in Modality if len(self._of(m)))
         if not supervised:
-            return f"training on {counts} pictures of {self.dataset.name} without their identities"
+            chosen = "; those held out are told by them, and choose the epoch" if self.held_out else ""
+            return f"training on {counts} pictures of {self.dataset.name} without their identities{chosen}"
         seen = self.trained.groupby("identity").modality.nunique()
         alone = int((seen < seen.max()).sum())
         rest = f"; {alone} of them are seen in one modality only and are never drawn" if alone else ""

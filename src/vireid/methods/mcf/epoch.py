@@ -204,7 +204,7 @@ def _neighbours(
             rho=chosen.rho,
             kind=chosen.range,
             top=chosen.top,
-            min_agree=chosen.min_agree,
+            min_agree=chosen.min_agree or (1 if chosen.soft else None),  # weights that could only be 1 say nothing
             device=device,
         )
         if own is other and options.use_cameras and len(np.unique(cameras[own])) > 1:

@@ -41,7 +41,7 @@ class ClusteringOptions(Options):
         if not isinstance(self.eps, str) and not 0 < self.eps < 1:
             raise ValueError(f"eps is a distance between 0 and 1, not {self.eps}")
         if self.joint and (isinstance(self.k1, str) or isinstance(self.eps, str)):
-            raise ValueError("joint distances take numbers for k1 and eps (40 or 38, and 0.6), not auto")
+            raise ValueError("joint distances take numbers for k1 and eps, not auto (published: k1=40 k2=32 eps=0.6)")
         return self
 
 

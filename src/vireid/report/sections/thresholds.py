@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vireid.evaluation.open_figures import GALLERY_SIZES, RATES
-from vireid.evaluation.open_set import expected_false_matches, share_of_matches, threshold_at
+from vireid.evaluation.open_set import mean_false_matches, share_of_matches, threshold_at
 from vireid.matching.calibration import expected_number
 from vireid.report.blocks import Section, Table
 from vireid.report.material import Material
@@ -50,6 +50,6 @@ def thresholds_of(run: Material) -> list[Row]:
     for rate in RATES:
         if rate * len(impostor) >= 1:
             threshold = threshold_at(impostor, rate)
-            expected = {size: expected_false_matches(impostor, threshold, size) for size in GALLERY_SIZES}
+            expected = {size: mean_false_matches(impostor, threshold, size) for size in GALLERY_SIZES}
             found.append(Row(rate, threshold, share_of_matches(genuine, threshold), expected))
     return found
