@@ -14,7 +14,7 @@ from vireid.matching.arrays import product
 __all__ = ["EXACT_UP_TO", "best_rows", "exact_scores", "fitting"]
 
 EXACT_UP_TO = 50_000
-"""Entries, after filters, that are searched exactly whatever the engine."""
+"""Entries up to which LanceDB is searched exactly, in memory; filters do not count."""
 
 _ROUNDING = 1e-5  # by how much, relative to the vectors' lengths, a score of a large product may be wrong
 _BLOCK = 1 << 24  # scores held at once
