@@ -90,7 +90,7 @@ def test_a_rollback_is_found_also_when_writing_goes_on(ledger: Ledger) -> None:
     with ledger.database.write() as session:  # a copy of the database from after entry 3 is put back
         session.execute(delete(AuditEntry).where(AuditEntry.number > 3))
     write(ledger, 4, action="other")
-    assert ("rollback", 4) in kinds(ledger)
+    assert ("rollback", 5) in kinds(ledger), "the fourth says that there is a gap"
     assert {kind for kind, _ in kinds(ledger)} == {"rollback", "rewritten"}
 
 
@@ -158,6 +158,22 @@ def test_a_crash_between_entry_and_anchor_is_told_and_covered_by_the_next(ledger
     assert ledger.unanchored() == (2, 1)
     write(ledger, 1)
     assert kinds(ledger) == []
+    gaps = verify(ledger.database, ledger.anchors).gaps
+    assert [(gap.number, gap.text) for gap in gaps] == [(3, "when entry 3 was made, 2 were there and 1 anchored")]
+
+
+def test_anchors_that_are_cut_back_to_rewrite_what_follows_leave_a_gap(ledger: Ledger) -> None:
+    write(ledger, 5)
+    lines = ledger.anchors.file.read_text().splitlines()
+    ledger.anchors.file.write_text("\n".join(lines[:2]) + "\n")
+    rewrite(ledger.database, lambda entry: setattr(entry, "actor", "somebody else"), begin=3)
+    write(ledger, 1)
+    found = verify(ledger.database, ledger.anchors)
+    assert found.sound, "without a copy it looks like a crash"
+    assert [(gap.number, gap.text) for gap in found.gaps] == [(6, "when entry 6 was made, 5 were there and 2 anchored")]
+    ledger.anchors.file.unlink()
+    write(ledger, 1)
+    assert [gap.number for gap in verify(ledger.database, ledger.anchors).gaps] == [6, 8]
 
 
 def test_entry_and_change_are_kept_together_or_not_at_all(ledger: Ledger) -> None:

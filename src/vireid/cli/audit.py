@@ -39,12 +39,16 @@ def verify(
     database.close()
     if as_json:
         findings = [vars(finding) for finding in found.findings]
-        print_json({"sound": found.sound, "entries": found.entries, "anchors": found.anchors, "findings": findings})
+        gaps = [vars(gap) for gap in found.gaps]
+        told = {"sound": found.sound, "entries": found.entries, "anchors": found.anchors}
+        print_json({**told, "findings": findings, "gaps": gaps})
     else:
         for finding in found.findings[:_SHOWN]:
             typer.echo(f"{finding.kind}: {finding.text}")
         if len(found.findings) > _SHOWN:
             typer.echo(f"and {len(found.findings) - _SHOWN} more")
+        for gap in found.gaps[:_SHOWN]:
+            say(f"gap: {gap.text}; the service was killed, or somebody cut the anchors")
         say(f"{found.entries} entries, {found.anchors} anchors: {'sound' if found.sound else 'NOT SOUND'}")
     if not found.sound:
         raise typer.Exit(1)

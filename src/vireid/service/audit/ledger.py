@@ -36,7 +36,7 @@ class Record:
         """One entry. `key` is the id of the key that acted; it is told by its pseudonym, as are `images`, `image`,
         `target_key` and `holder` among the details.
         """
-        last = self.session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).first()
+        last = _head(self.session)
         entry = AuditEntry(
             number=last.number + 1 if last else 1,
             at=datetime.now(UTC).isoformat(),
@@ -76,13 +76,21 @@ class Ledger:
         """A writing session and what records in it: both are kept, or neither.
 
         The head is anchored after the commit. A process that is killed between the two leaves entries without an
-        anchor; the next entry's anchor covers them, and `unanchored` tells of them until then.
+        anchor. So does somebody who cuts the anchors back to change what came after them. The next transaction says so
+        in an entry of its own, `audit.unanchored`, before its anchor covers them; until then `unanchored` tells.
         """
         with self._turn, self.anchors.lock:
             with self.database.write() as session:
-                yield session, Record(session, self.secrets)
-                head = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).first()
-            last = self.anchors.last()
+                record = Record(session, self.secrets)
+                before, last = _head(session), self.anchors.last()
+                if (before.hash if before else "") != (last.hash if last else ""):
+                    record(
+                        "audit.unanchored",
+                        entries=before.number if before else 0,
+                        anchored=last.number if last else 0,
+                    )
+                yield session, record
+                head = _head(session)
             if head is not None and (last is None or last.hash != head.hash):
                 self.anchors.append(head.number, head.hash)
 
@@ -99,3 +107,7 @@ class Ledger:
             number = session.scalar(select(func.max(AuditEntry.number))) or 0
         last = self.anchors.last()
         return number, last.number if last else 0
+
+
+def _head(session: Session) -> AuditEntry | None:
+    return session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).first()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -34,11 +35,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was looked at, and what was found."""
+    """What was looked at, and what was found.
+
+    gaps: entries that say that others before them had no anchor when they were made. A service that was killed leaves
+    one, and so does somebody who cut the anchors back and changed what came after them; compare with what is known of
+    the machine, and with a copy of the anchors that was kept elsewhere.
+    """
 
     entries: int
     anchors: int
     findings: tuple[Finding, ...]
+    gaps: tuple[Finding, ...]
 
     @property
     def sound(self) -> bool:
@@ -55,14 +62,15 @@ def verify(database: Database, anchors: Anchors, *, copied: bool = False) -> Ver
         heads = list(anchors.read())
         last = session.scalar(select(func.max(AuditEntry.number))) or 0
     hashes: dict[int, str] = {}
-    found = [*_chain(database, hashes, last), *_anchored(heads, anchors, hashes)]
+    gaps: list[Finding] = []
+    found = [*_chain(database, hashes, gaps, last), *_anchored(heads, anchors, hashes)]
     if copied:
         found = [finding for finding in found if finding.kind != "unanchored"]
-    return Verification(len(hashes), len(heads), tuple(found))
+    return Verification(len(hashes), len(heads), tuple(found), tuple(gaps))
 
 
-def _chain(database: Database, hashes: dict[int, str], last: int) -> Iterator[Finding]:
-    """What is wrong with the entries up to `last`, whose hashes are added to `hashes`."""
+def _chain(database: Database, hashes: dict[int, str], gaps: list[Finding], last: int) -> Iterator[Finding]:
+    """What is wrong with the entries up to `last`, whose hashes are added to `hashes`, and gaps to `gaps`."""
     expected, previous = 1, BEGINNING
     entries = select(AuditEntry).where(AuditEntry.number <= last).order_by(AuditEntry.number)
     with database.read() as session:
@@ -73,6 +81,12 @@ def _chain(database: Database, hashes: dict[int, str], last: int) -> Iterator[Fi
                 yield Finding("edited", entry.number, f"entry {entry.number} says something else than was hashed")
             if entry.previous != previous:
                 yield Finding("broken", entry.number, f"entry {entry.number} does not follow from the one before it")
+            if entry.action == "audit.unanchored":
+                told = json.loads(entry.details)
+                text = (
+                    f"when entry {entry.number} was made, {told['entries']} were there and {told['anchored']} anchored"
+                )
+                gaps.append(Finding("gap", entry.number, text))
             hashes[entry.number] = entry.hash
             expected, previous = entry.number + 1, entry.hash
 
