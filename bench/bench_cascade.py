@@ -24,7 +24,6 @@ from vireid.data import open_dataset
 from vireid.data.synthetic import synthesize
 from vireid.evaluation import evaluate
 from vireid.methods.bundle import Bundle
-from vireid.methods.encoder import open_encoder
 from vireid.report.plots import line_plot
 from vireid.training.loop import train
 from vireid.training.measure import EmbeddingTable
@@ -62,7 +61,7 @@ def measured(path: Path, given: argparse.Namespace) -> list[dict[str, Any]]:
     rows = np.unique(np.concatenate([side for trial in protocol.trials() for side in (trial.query, trial.gallery)]))
     bundle.refuse_leak(dataset, rows)
     table = EmbeddingTable(path / "embeddings" / f"{dataset.fingerprint[:16]}.npz", bundle.digest)
-    embeddings = table.of(rows, dataset, lambda: open_encoder(bundle, device=given.device))
+    embeddings = table.of(rows, dataset, lambda: bundle.encoder(device=given.device))
     matcher, lines = bundle.matcher(device=given.device), []
     for mode in MODES:
         seconds, found = median(lambda m=mode: evaluate(protocol, embeddings, rows, matcher, mode=m), given.repeat)

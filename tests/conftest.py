@@ -11,6 +11,7 @@ from filelock import FileLock
 
 if TYPE_CHECKING:
     from vireid.evaluation.records import QueryRecords
+    from vireid.matching.calibration import Calibration, PairCalibration
     from vireid.methods.bundle import Card
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores
@@ -55,6 +56,58 @@ def card() -> "Card":
         seed=0,
         vireid="0",
     )
+
+
+@pytest.fixture(scope="session")
+def pair() -> "Callable[[float, float], PairCalibration]":
+    """Makes a line from scores to log-likelihood ratios."""
+    from vireid.matching.calibration import PairCalibration
+
+    def make(slope: float, intercept: float) -> PairCalibration:
+        return PairCalibration(
+            slope=slope,
+            intercept=intercept,
+            covariance=(0.01, 0.0, 0.04),
+            identities=20,
+            genuine_pairs=100,
+            impostor_pairs=999,
+            cllr=0.5,
+            cllr_interval=(0.4, 0.6),
+            min_cllr=0.45,
+            equal_error_rate=0.1,
+            least_score=0.0,
+            greatest_score=1.0,
+            tail_scores=(0.999, 0.9, 0.0),
+            tail_counts=(9, 99, 999),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def calibration() -> "Callable[..., Calibration]":
+    """Makes what a bundle's scores mean, of lines by pair of modalities."""
+    from vireid.matching.calibration import Calibration
+
+    def make(bundle: Any, **pairs: Any) -> Calibration:
+        return Calibration(
+            bundle=bundle.digest,
+            matcher="dot",
+            pairs={name.replace("_", "-"): found for name, found in pairs.items()},
+            missing={"visible-visible": "too few people"},
+            dataset="other people",
+            dataset_kind="manifest",
+            dataset_fingerprint="1",
+            people="all",
+            identities=(1, 2),
+            rule="same-camera",
+            pictures=4,
+            seed=0,
+            vireid="0",
+            created="2026-01-01T00:00:00+00:00",
+        )
+
+    return make
 
 
 def _shared(factory: pytest.TempPathFactory, name: str) -> Path:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,40 +71,11 @@ def test_what_must_not_be_written_over_is_not(tmp_path: Path, card: Card) -> Non
         export_bundle(bundle, tmp_path / "export", int8=Int8())
 
 
-def test_what_scores_mean_goes_with_the_export(tmp_path: Path, card: Card) -> None:
+def test_what_scores_mean_goes_with_the_export(
+    tmp_path: Path, card: Card, calibration: Callable[..., Calibration], pair: Callable[..., PairCalibration]
+) -> None:
     bundle = bundle_of("agw", tmp_path / "bundle", card)
-    line = PairCalibration(
-        slope=10.0,
-        intercept=-2.0,
-        covariance=(0.01, 0.0, 0.04),
-        identities=20,
-        genuine_pairs=100,
-        impostor_pairs=999,
-        cllr=0.5,
-        cllr_interval=(0.4, 0.6),
-        min_cllr=0.45,
-        equal_error_rate=0.1,
-        least_score=0.0,
-        greatest_score=1.0,
-        tail_scores=(0.9, 0.0),
-        tail_counts=(99, 999),
-    )
-    made = Calibration(
-        bundle=bundle.digest,
-        matcher="dot",
-        pairs={"infrared-visible": line},
-        missing={},
-        dataset="other people",
-        dataset_kind="manifest",
-        dataset_fingerprint="1",
-        people="all",
-        identities=(1, 2),
-        rule="same-camera",
-        pictures=4,
-        seed=0,
-        vireid="0",
-        created="2026-01-01T00:00:00+00:00",
-    )
+    made = calibration(bundle, infrared_visible=pair(10.0, -2.0))
     export = export_bundle(bundle, tmp_path / "export", device="cpu")
     assert export.calibration() is None
     export.attach(made)

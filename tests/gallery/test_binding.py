@@ -73,7 +73,7 @@ def test_a_device_is_for_the_bundles_own_encoder(
     with pytest.raises(UsageError, match="leave it out where encoder is given"):
         Gallery.build(tmp_path / "g", bundle, [query], encoder=encoder, **build)
     asked = []
-    monkeypatch.setattr("vireid.gallery.gallery._open_encoder", lambda bundle, device: asked.append(device) or encoder)
+    monkeypatch.setattr(Bundle, "encoder", lambda bundle, *, device=None: asked.append(device) or encoder)
     Gallery.build(tmp_path / "g", bundle, [query], **build).search(query, modality="infrared")
     Gallery.open(tmp_path / "g", device="cuda").search(query, modality="infrared")
     assert asked == ["cpu", "cpu", "cuda"]

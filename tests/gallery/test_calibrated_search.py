@@ -12,46 +12,7 @@ import pytest
 from vireid.cli import main
 from vireid.errors import BundleError, UsageError
 from vireid.gallery import Gallery, contact_sheet_html, verify
-from vireid.matching.calibration import Calibration, PairCalibration
 from vireid.methods.bundle import Bundle
-
-
-def pair(slope: float, intercept: float) -> PairCalibration:
-    return PairCalibration(
-        slope=slope,
-        intercept=intercept,
-        covariance=(0.01, 0.0, 0.04),
-        identities=20,
-        genuine_pairs=100,
-        impostor_pairs=999,
-        cllr=0.5,
-        cllr_interval=(0.4, 0.6),
-        min_cllr=0.45,
-        equal_error_rate=0.1,
-        least_score=0.0,
-        greatest_score=1.0,
-        tail_scores=(0.999, 0.9, 0.0),
-        tail_counts=(9, 99, 999),
-    )
-
-
-def calibration(bundle: Bundle, **pairs: PairCalibration) -> Calibration:
-    return Calibration(
-        bundle=bundle.digest,
-        matcher="dot",
-        pairs={name.replace("_", "-"): found for name, found in pairs.items()},
-        missing={"visible-visible": "too few people"},
-        dataset="other people",
-        dataset_kind="manifest",
-        dataset_fingerprint="1",
-        people="all",
-        identities=(1, 2),
-        rule="same-camera",
-        pictures=4,
-        seed=0,
-        vireid="0",
-        created="2026-01-01T00:00:00+00:00",
-    )
 
 
 @pytest.fixture
@@ -88,7 +49,9 @@ def test_without_a_calibration_the_other_modality_is_searched_and_the_result_say
         gallery.search(query, modality="infrared", encoder=encoder, min_llr=0.0)
 
 
-def test_a_mixed_gallery_is_one_list_by_ratio(gallery: Gallery, bundle: Bundle, query: Path, encoder: Any) -> None:
+def test_a_mixed_gallery_is_one_list_by_ratio(
+    gallery: Gallery, bundle: Bundle, query: Path, encoder: Any, calibration: Any, pair: Any
+) -> None:
     digest = bundle.digest
     bundle.attach(calibration(bundle, infrared_visible=pair(10, -2), infrared_infrared=pair(20, -18)))
     assert Bundle.open(bundle.path).digest == digest == gallery.header.digest
@@ -115,7 +78,14 @@ def test_a_mixed_gallery_is_one_list_by_ratio(gallery: Gallery, bundle: Bundle, 
 
 
 def test_groups_reach_across_modalities_and_frames_are_one_query(
-    gallery: Gallery, bundle: Bundle, query: Path, make_pictures: Any, tmp_path: Path, encoder: Any
+    gallery: Gallery,
+    bundle: Bundle,
+    query: Path,
+    make_pictures: Any,
+    tmp_path: Path,
+    encoder: Any,
+    calibration: Any,
+    pair: Any,
 ) -> None:
     bundle.attach(calibration(bundle, infrared_visible=pair(10, -2), infrared_infrared=pair(20, -18)))
     opened = Gallery.open(gallery.path)
@@ -134,7 +104,9 @@ def test_groups_reach_across_modalities_and_frames_are_one_query(
         assert hit.score == pytest.approx(np.mean(scores), abs=1e-6)
 
 
-def test_thresholds_and_what_chance_gives(gallery: Gallery, bundle: Bundle, query: Path, encoder: Any) -> None:
+def test_thresholds_and_what_chance_gives(
+    gallery: Gallery, bundle: Bundle, query: Path, encoder: Any, calibration: Any, pair: Any
+) -> None:
     pairs = {"infrared_visible": pair(10, -2), "infrared_infrared": pair(10, -2)}
     bundle.attach(calibration(bundle, **pairs))
     opened = Gallery.open(gallery.path)
@@ -158,7 +130,7 @@ def test_thresholds_and_what_chance_gives(gallery: Gallery, bundle: Bundle, quer
 
 
 def test_a_calibration_made_later_and_filters_that_match_nothing(
-    gallery: Gallery, bundle: Bundle, query: Path, encoder: Any
+    gallery: Gallery, bundle: Bundle, query: Path, encoder: Any, calibration: Any, pair: Any
 ) -> None:
     asked = {"modality": "infrared", "encoder": encoder, "filters": {"modality": "visible"}}
     assert gallery.search(query, **asked).calibration == ""
@@ -171,7 +143,9 @@ def test_a_calibration_made_later_and_filters_that_match_nothing(
     assert "no picture of the gallery matches" in nothing.note
 
 
-def test_a_pair_that_is_missing_is_named(gallery: Gallery, bundle: Bundle, query: Path, encoder: Any) -> None:
+def test_a_pair_that_is_missing_is_named(
+    gallery: Gallery, bundle: Bundle, query: Path, encoder: Any, calibration: Any, pair: Any
+) -> None:
     bundle.attach(calibration(bundle, visible_infrared=pair(10, -2)))
     result = Gallery.open(gallery.path).search(query, modality="visible", encoder=encoder)
     assert result.searched == ("infrared",)
@@ -179,7 +153,7 @@ def test_a_pair_that_is_missing_is_named(gallery: Gallery, bundle: Bundle, query
     assert all(hit.llr is not None for hit in result)
 
 
-def test_a_calibration_is_bound_to_its_model(bundle: Bundle, other_bundle: Bundle) -> None:
+def test_a_calibration_is_bound_to_its_model(bundle: Bundle, other_bundle: Bundle, calibration: Any, pair: Any) -> None:
     made = calibration(bundle, infrared_visible=pair(10, -2))
     with pytest.raises(BundleError, match="is of model"):
         other_bundle.attach(made)
@@ -197,7 +171,7 @@ def test_a_calibration_is_bound_to_its_model(bundle: Bundle, other_bundle: Bundl
         bundle.calibration()
 
 
-def test_verify_two_pictures(bundle: Bundle, query: Path, encoder: Any) -> None:
+def test_verify_two_pictures(bundle: Bundle, query: Path, encoder: Any, calibration: Any, pair: Any) -> None:
     both, sides = (query, query), ("infrared", "visible")
     with pytest.raises(UsageError, match="is not calibrated, so a score says nothing"):
         verify(bundle, both, sides, encoder=encoder)
@@ -225,8 +199,10 @@ def test_the_search_command_tells_ratios(
     make_encoder: Any,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    calibration: Any,
+    pair: Any,
 ) -> None:
-    monkeypatch.setattr("vireid.gallery.gallery._open_encoder", lambda bundle, device: make_encoder())
+    monkeypatch.setattr(Bundle, "encoder", lambda bundle, *, device=None: make_encoder())
     monkeypatch.setenv("COLUMNS", "1000")
     bundle.attach(calibration(bundle, infrared_visible=pair(10, -2), infrared_infrared=pair(10, -2)))
 

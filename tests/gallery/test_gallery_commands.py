@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from vireid.cli import main
-from vireid.gallery.gallery import _open_encoder as OPEN_ENCODER
 from vireid.methods.bundle import Bundle
 
 Run = Callable[..., tuple[int, str, str]]
+ENCODER = Bundle.encoder
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], make_encoder: Any) -> Run:
     """Run `vireid ...` with the encoder that needs no torch: exit code, standard output, standard error."""
-    monkeypatch.setattr("vireid.gallery.gallery._open_encoder", lambda bundle, device: make_encoder())
+    monkeypatch.setattr(Bundle, "encoder", lambda bundle, *, device=None: make_encoder())
     monkeypatch.setenv("COLUMNS", "1000")
 
     def command(*words: object) -> tuple[int, str, str]:
@@ -93,7 +93,7 @@ def test_ctrl_c_says_how_to_go_on(
     tmp_path: Path, bundle: Bundle, run: Run, make_pictures: Any, make_encoder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_pictures(tmp_path / "crops", 70)
-    monkeypatch.setattr("vireid.gallery.gallery._open_encoder", lambda bundle, device: make_encoder(batches=1))
+    monkeypatch.setattr(Bundle, "encoder", lambda bundle, *, device=None: make_encoder(batches=1))
     index = ("index", tmp_path / "crops", "--modality", "visible", "--bundle", bundle.path, "--out", tmp_path / "g")
     code, _, err = run(*index)
     assert code == 130
@@ -127,11 +127,9 @@ def test_a_path_with_brackets_is_shown_as_it_is(tmp_path: Path, bundle: Bundle, 
 
 def test_a_device_that_is_not_there_is_refused(tmp_path: Path, bundle: Bundle, run: Run, make_pictures: Any) -> None:
     pytest.importorskip("torch")
-    from vireid.gallery import gallery
-
     make_pictures(tmp_path / "crops", 1)
     with pytest.MonkeyPatch.context() as own:
-        own.setattr(gallery, "_open_encoder", OPEN_ENCODER)
+        own.setattr(Bundle, "encoder", ENCODER)
         index = ("index", tmp_path / "crops", "--modality", "visible", "--bundle", bundle.path, "--out", tmp_path / "g")
         code, _, err = run(*index, "--device", "gpu")
     assert code == 2

@@ -76,7 +76,7 @@ def make_bundle(tmp_path: Path, card: Card, monkeypatch: pytest.MonkeyPatch) -> 
         (folder / "bundle.json").write_text(json.dumps(header))
         bundle = Bundle.open(folder)
         encoder = ColourEncoder(bundle.digest)
-        monkeypatch.setattr("vireid.training.calibrating.open_encoder", lambda bundle, device: encoder)
+        monkeypatch.setattr(Bundle, "encoder", lambda bundle, *, device=None: encoder)
         return bundle
 
     return make

@@ -91,12 +91,11 @@ def _search(dataset: "Dataset", run: "Run") -> None:
     from vireid.gallery import Gallery
     from vireid.gallery.sheet import contact_sheet_html
     from vireid.methods.bundle import Bundle
-    from vireid.methods.encoder import open_encoder
 
     bundle = Bundle.open(run.path)
     protocol: Any = dataset.protocol(dataset.default_protocol)
     trial = next(iter(protocol.trials()))
-    encoder = open_encoder(bundle)
+    encoder = bundle.encoder()
     gallery = Gallery.build(
         run.path / "gallery", bundle, dataset.images.loc[trial.gallery], encoder=encoder, track=track
     )

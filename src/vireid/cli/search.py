@@ -1,11 +1,14 @@
 """`vireid search`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vireid.cli.output import Device, Filter, Json, parse_filters, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from vireid.gallery import SearchResult
 
 
 def search(
@@ -41,7 +44,6 @@ def search(
     """
     from vireid.files import write_text
     from vireid.gallery import Gallery, contact_sheet_html
-    from vireid.matching.calibration import expected_number
 
     wanted = parse_filters(filters or [])
     opened = Gallery.open(gallery, bundle=bundle, device=device)
@@ -58,6 +60,18 @@ def search(
     if as_json:
         print_json(result.to_json())
         return
+    _print_hits(result, title=f"{name} ({modality})")
+    if html:
+        hidden = "; its pictures are restricted and left out" if result.restricted and not show_restricted else ""
+        say(f"contact sheet: {html}{hidden}")
+    if explain:
+        say(f"what matched: {explain}")
+
+
+def _print_hits(result: "SearchResult", *, title: str) -> None:
+    """The hits as a table, and what should be known of them."""
+    from vireid.matching.calibration import expected_number
+
     calibrated = bool(result.calibration)
     rows = [
         [
@@ -72,15 +86,10 @@ def search(
     ]
     columns = ("rank", "score", *(("llr", "by chance") if calibrated else ()), "modality", "camera", "path")
     if rows:
-        print_table(columns, rows, title=f"{name} ({modality})")
+        print_table(columns, rows, title=title)
     elif result.counts:
-        say(f"no picture reaches a log-likelihood ratio of {min_llr:g}")
+        say(f"no picture reaches a log-likelihood ratio of {result.min_llr:g}")
     if result.note:
         say(result.note)
     if result.warning:
         say(result.warning)
-    if html:
-        hidden = "; its pictures are restricted and left out" if result.restricted and not show_restricted else ""
-        say(f"contact sheet: {html}{hidden}")
-    if explain:
-        say(f"what matched: {explain}")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vireid.errors import DataError, ImageError, UsageError, choose
 
-__all__ = ["Box", "crop", "parse_box", "read_frames"]
+__all__ = ["Box", "box_text", "crop", "parse_box", "read_frames"]
 
 Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, width, height in pixels; the first pixel is 0."""
@@ -66,6 +66,11 @@ def parse_box(text: str) -> Box:
     if width < 1 or height < 1:
         raise UsageError(f"box {text!r} has no area")
     return left, top, width, height
+
+
+def box_text(box: Box) -> str:
+    """Inverse of `parse_box`; it names the part, so there is one spelling of it."""
+    return ",".join(map(str, box))
 
 
 def crop(picture: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
@@ -140,7 +145,7 @@ def _mot(file: Path, frames: Path | None) -> Iterator[dict[str, Any]]:
 
 def _box(sides: list[float]) -> str:
     left, top, width, height = sides
-    return f"{round(left)},{round(top)},{max(1, round(width))},{max(1, round(height))}"
+    return box_text((round(left), round(top), max(1, round(width)), max(1, round(height))))
 
 
 def _given(held: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -275,7 +275,7 @@ class Gallery:
             self._refuse_exchanged()
             finish_deletion(self.path, self.store)
             header = staged_header(self.path, self.header, model)
-            used = encoders[1] if encoders else _open_encoder(model, self._device)
+            used = encoders[1] if encoders else model.encoder(device=self._device)
             refuse_other_encoder(used, model.digest)
             store = open_store(self.path, header)
             broken = embed_anew(self.table(), store, model.matcher(), used, batch_size=batch_size, track=track)
@@ -447,7 +447,7 @@ class Gallery:
 
     def _own_encoder(self) -> Encoder:
         if self._encoder is None:
-            self._encoder = _open_encoder(self.bundle, self._device)
+            self._encoder = self.bundle.encoder(device=self._device)
         return self._encoder
 
     @property
@@ -477,8 +477,4 @@ def _bundle_of(path: Path, header: Header) -> Bundle:
 def _chosen_encoder(bundle: Bundle, encoder: Encoder | None, device: str | None) -> Encoder:
     if encoder is not None and device is not None:
         raise UsageError(f"device={device!r} is for the bundle's own encoder; leave it out where encoder is given")
-    return encoder or _open_encoder(bundle, device)
-
-
-def _open_encoder(bundle: Bundle, device: str | None) -> Encoder:
-    return bundle.encoder(device=device)
+    return encoder or bundle.encoder(device=device)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from vireid.data.images import FORMATS, SUFFIXES
 from vireid.errors import DataError, UsageError, choose
-from vireid.gallery.frames import parse_box, read_frames
+from vireid.gallery.frames import box_text, parse_box, read_frames
 from vireid.gallery.header import Source
 from vireid.gallery.store import KEY
 from vireid.types import Modality
@@ -126,7 +126,7 @@ def _rows_of_table(table: pd.DataFrame, modality: str | None, camera: int | str 
         row["modality"] = choose(str(row["modality"]), list(Modality), f"modality of {row['path']}")
         row["path"] = _absolute(row["path"])
         if row.get("box") is not None:
-            row["box"] = ",".join(map(str, parse_box(str(row["box"]))))  # one spelling, since it names the part
+            row["box"] = box_text(parse_box(str(row["box"])))
     return rows
 
 

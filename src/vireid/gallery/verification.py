@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from vireid.data.images import read_image
-from vireid.errors import UsageError, choose, training_packages
+from vireid.errors import UsageError, choose
 from vireid.methods.bundle import Bundle
 from vireid.types import Modality
 
@@ -44,17 +44,7 @@ class Verification:
     calibration: str
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "modalities": list(self.modalities),
-            "score": self.score,
-            "llr": self.llr,
-            "interval": list(self.interval),
-            "seen": self.seen,
-            "false_match_rate": self.false_match_rate,
-            "prior": self.prior,
-            "posterior": self.posterior,
-            "calibration": self.calibration,
-        }
+        return asdict(self)
 
 
 def verify(
@@ -85,10 +75,7 @@ def verify(
     if calibration is None:
         raise UsageError(f"{model.path} is not calibrated, so a score says nothing of two pictures; `vireid calibrate`")
     worth = calibration.needed(*sides)
-    if encoder is None:
-        with training_packages():
-            from vireid.methods.encoder import open_encoder
-        encoder = open_encoder(model, device=device)
+    encoder = encoder or model.encoder(device=device)
     if encoder.digest != model.digest:
         raise UsageError("the encoder is of another model than the bundle; leave it out or give the bundle's own")
     found = [

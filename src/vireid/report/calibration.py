@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vireid.evaluation.open_figures import GALLERY_SIZES
 from vireid.files import write_text
 from vireid.matching.calibration import (
     PairCalibration,
@@ -21,12 +22,10 @@ from vireid.report.page import render
 from vireid.report.plots import line_plot
 from vireid.training.calibrating import Calibrated
 
-__all__ = ["GALLERY_SIZES", "thresholds_of", "write_calibration_report"]
+__all__ = ["thresholds_of", "write_calibration_report"]
 
 FloatArray = NDArray[np.float64]
 
-GALLERY_SIZES = (1_000, 10_000, 100_000)
-"""Pictures of a gallery for which false matches are foretold."""
 _RATIOS = (1, 10, 100, 1_000, 10_000)
 _POINTS = 400  # of a curve
 

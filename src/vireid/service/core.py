@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select
 from vireid.errors import VireidError
 from vireid.service.audit import Anchors, Ledger
 from vireid.service.batching import Batcher
-from vireid.service.galleries import Galleries, OpenEncoder, open_encoder
+from vireid.service.galleries import Galleries, OpenEncoder
 from vireid.service.jobs import Jobs
 from vireid.service.keys import issue
 from vireid.service.library import Library
@@ -43,9 +43,8 @@ class Core:
     def __init__(self, settings: Settings, *, opener: OpenEncoder | None = None) -> None:
         self.settings = settings
         self.database, self.ledger = open_state(settings)
-        self.galleries = Galleries(
-            settings.folder / "galleries", settings.bundles, opener or open_encoder(settings.device)
-        )
+        opener = opener or (lambda bundle: bundle.encoder(device=settings.device))
+        self.galleries = Galleries(settings.folder / "galleries", settings.bundles, opener)
         self.library = Library(self.database, self.ledger, self.galleries, max_pixels=settings.limits.pixels)
         self.searcher = Searcher(self.database, self.ledger, self.galleries, settings)
         self.jobs = Jobs(self.database, self.library, settings)
@@ -86,7 +85,7 @@ class Core:
         entry, anchored = self.ledger.unanchored()
         if entry != anchored:
             _log.warning("audit.unanchored", entries=entry, anchored=anchored)
-        self.ledger.record("service.start", entries=entry, anchored=anchored)
+        self.ledger.record("service.start")
         with self.database.write() as session:
             session.execute(delete(Replay).where(Replay.status == 0))  # their requests were cut by the last stop
             rows = list(session.scalars(select(GalleryRow).order_by(GalleryRow.id)))

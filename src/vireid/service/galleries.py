@@ -23,7 +23,7 @@ from vireid.types import Embeddings, Modality, Track, untracked
 if TYPE_CHECKING:
     from vireid.methods.encoder import Encoder
 
-__all__ = ["Answer", "Galleries", "Hit", "Model", "OpenEncoder", "Picture", "Source", "open_encoder"]
+__all__ = ["Answer", "Galleries", "Hit", "Model", "OpenEncoder", "Picture", "Source"]
 
 OpenEncoder = Callable[[Bundle], "Encoder"]
 _BATCH = 8  # pictures embedded at once while indexing, so that a query waits for few
@@ -91,11 +91,6 @@ class Model:
 
     bundle: Bundle
     encoder: Encoder
-
-
-def open_encoder(device: str | None) -> OpenEncoder:
-    """Opens a bundle's own encoder, which needs torch unless the bundle is an export."""
-    return lambda bundle: bundle.encoder(device=device)
 
 
 class Galleries:

@@ -84,12 +84,15 @@ class Jobs:
             ended=None,
         )
         if archive is not None:
-            archive.replace(self.staging / f"{job.id}.zip")
+            archive.replace(self._archive(job.id))
         with self.library.ledger.transaction() as (session, record):
             session.add(job)
             record("job.add", key=key, gallery=gallery, job=job.id, kind=kind)
         self._waiting.put(job.id)
         return job
+
+    def _archive(self, name: str) -> Path:
+        return self.staging / f"{name}.zip"
 
     def _work(self) -> None:
         while (name := self._waiting.get()) is not None and not self._stopping.is_set():
@@ -107,13 +110,13 @@ class Jobs:
             job = session.get(Job, name)
             gallery = session.get(GalleryRow, job.gallery) if job else None
         if job is None or gallery is None:  # deleted, with what it was to bring in
-            (self.staging / f"{name}.zip").unlink(missing_ok=True)
+            self._archive(name).unlink(missing_ok=True)
             return
         if job.ended:  # a start puts what waits in line once more
             return
         try:
             if job.kind == "archive":
-                with opened_archive(self.staging / f"{name}.zip", self.settings) as files:
+                with opened_archive(self._archive(name), self.settings) as files:
                     finished = self._bring_in(job, gallery, files)
             else:
                 finished = self._bring_in(job, gallery, self._root(job.detail["root"]))
@@ -141,7 +144,7 @@ class Jobs:
             )
             with self.database.write() as session:
                 if session.get(Job, job.id) is None:  # deleted, with its gallery
-                    (self.staging / f"{job.id}.zip").unlink(missing_ok=True)
+                    self._archive(job.id).unlink(missing_ok=True)
                     return False
                 session.add_all(JobRow(job=job.id, number=done + place, row=row) for place, row in enumerate(rows, 1))
                 done += len(rows)
@@ -162,7 +165,7 @@ class Jobs:
 
     def _end(self, name: str, state: str, *, problem: str = "") -> None:
         self._change(name, state=state, problem=problem, ended=datetime.now(UTC))
-        (self.staging / f"{name}.zip").unlink(missing_ok=True)
+        self._archive(name).unlink(missing_ok=True)
 
 
 class _File:

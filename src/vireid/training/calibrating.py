@@ -22,7 +22,6 @@ from vireid.evaluation.scoring import FullScores, Pictures
 from vireid.matching import Matcher
 from vireid.matching.calibration import RESAMPLES, Calibration, PairCalibration, ScoredPairs, calibrate_pair, pair_name
 from vireid.methods.bundle import Bundle, identity_names
-from vireid.methods.encoder import choose_device, open_encoder
 from vireid.training.measure import EmbeddingTable
 from vireid.types import Embeddings, Modality, Say, Track, Trial, silent, untracked
 
@@ -75,15 +74,15 @@ def calibrate(
         UsageError: unknown people or protocol, or nobody was held out. LeakError: some were trained on.
         DataError: not one pair of modalities can be calibrated. ImageError: a picture cannot be read.
     """
-    chosen = choose_device(device)
+    place = bundle.device(device)
     who = _who(bundle, people)
     table = _table(bundle, dataset, protocol)
     rows = _drawn(table, _rows_of(bundle, dataset, table, who), pictures, seed)
     kept = EmbeddingTable(folder / f"{dataset.fingerprint[:16]}.npz", bundle.digest)
-    embeddings = kept.of(rows, dataset, lambda: open_encoder(bundle, device=device), track=track, say=say)
+    embeddings = kept.of(rows, dataset, lambda: bundle.encoder(device=place), track=track, say=say)
     if (table["camera"].to_numpy()[rows] < 0).any():
         say("some cameras are unknown: pairs of one place count there, and ratios come out too great")
-    scorer = _Scorer(table, embeddings, rows, bundle.matcher(device=str(chosen)), _rule(dataset), seed)
+    scorer = _Scorer(table, embeddings, rows, bundle.matcher(device=place), _rule(dataset), seed)
     found: dict[str, PairCalibration] = {}
     llr: dict[str, ScoredPairs] = {}
     missing: dict[str, str] = {}

@@ -238,8 +238,8 @@ class MCF(Method):
         if options.vrnl.enabled:
             losses["neighbours"] = options.vrnl.weight * self._neighbour_loss(queries, rows)
         if options.um.enabled:
-            late = options.um.late_weight is not None and clock.epoch >= _LATE_MERGING
-            weight = options.um.late_weight if late and options.um.late_weight is not None else options.um.weight
+            late = options.um.late_weight if clock.epoch >= _LATE_MERGING else None
+            weight = options.um.weight if late is None else late
             shares = {VISIBLE: options.um.visible, INFRARED: options.um.infrared}
             merging = [
                 shares[m] * self._contrast(queries[m], f"{m}.memory", _looked_up(self._epoch[f"{m}.merge"], labels[m]))

@@ -14,7 +14,7 @@ from vireid.service.keys import Caller
 from vireid.service.problems import Problem
 from vireid.service.schemas import Page
 from vireid.service.settings import NAME
-from vireid.service.state import GalleryRow
+from vireid.service.state import GalleryRow, ImageRow
 
 __all__ = ["After", "GalleryName", "HexId", "ImageId", "Limit", "TheCaller", "TheCore", "gallery_of", "page"]
 
@@ -50,6 +50,25 @@ def gallery_of(session: Session, name: str) -> GalleryRow:
     found = session.get(GalleryRow, name)
     if found is None:
         raise Problem("not-found", f"there is no gallery {name!r}")
+    return found
+
+
+def read_gallery(core: Core, name: str) -> GalleryRow:
+    """As `gallery_of`, where nothing else is read."""
+    with core.database.read() as session:
+        return gallery_of(session, name)
+
+
+def read_image(core: Core, gallery: str, image: str) -> ImageRow:
+    """The picture's row.
+
+    Raises:
+        Problem: there is none.
+    """
+    with core.database.read() as session:
+        found = session.get(ImageRow, (gallery, image))
+    if found is None:
+        raise Problem("not-found", "there is no such picture")
     return found
 
 

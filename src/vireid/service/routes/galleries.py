@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from vireid.service.declaration import admissible
 from vireid.service.problems import Problem
-from vireid.service.routes.asked import GalleryName, TheCaller, TheCore, gallery_of
+from vireid.service.routes.asked import GalleryName, TheCaller, TheCore, gallery_of, read_gallery
 from vireid.service.schemas import (
     Count,
     GalleryChange,
@@ -89,8 +89,7 @@ def change_gallery(core: TheCore, caller: TheCaller, gallery: GalleryName, asked
 
 @router.delete("/{gallery}", summary="Delete a gallery with everything in it")
 def delete_gallery(core: TheCore, caller: TheCaller, gallery: GalleryName) -> Receipt:
-    with core.database.read() as session:
-        gallery_of(session, gallery)
+    read_gallery(core, gallery)
     return Receipt.model_validate(core.library.drop(gallery, key=caller.key))
 
 

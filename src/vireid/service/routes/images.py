@@ -16,9 +16,20 @@ from vireid.service.core import Core
 from vireid.service.jobs import opened_archive
 from vireid.service.pictures import MEDIA_TYPES
 from vireid.service.problems import Problem
-from vireid.service.routes.asked import After, GalleryName, ImageId, Limit, TheCaller, TheCore, gallery_of, page
+from vireid.service.routes.asked import (
+    After,
+    GalleryName,
+    ImageId,
+    Limit,
+    TheCaller,
+    TheCore,
+    gallery_of,
+    page,
+    read_gallery,
+    read_image,
+)
 from vireid.service.schemas import Cameras, ImageOut, ImportIn, ImportRow, JobOut, Page, Receipt
-from vireid.service.state import GalleryRow, ImageRow
+from vireid.service.state import ImageRow
 from vireid.types import Modality
 
 __all__ = ["read_uploads", "router"]
@@ -63,7 +74,7 @@ async def add_images(
     camera: Annotated[Cameras | None, Form()] = None,
 ) -> list[ImportRow]:
     """One row a file, in order. They can be found as soon as this is answered."""
-    row = await asyncio.to_thread(_gallery, core, gallery)
+    row = await asyncio.to_thread(read_gallery, core, gallery)
     files = await read_uploads(core, picture)
     adding = partial(core.library.add, row, files, modality=str(modality), camera=camera, key=caller.key)
     report = await asyncio.get_running_loop().run_in_executor(core.decoding, adding)
@@ -81,7 +92,7 @@ async def add_archive(
     content_type: Annotated[str, Header(pattern=r"^application/zip$")] = "application/zip",  # noqa: ARG001
 ) -> JobOut:
     """The body is the archive. The answer is a job, whose report has one row a file."""
-    await asyncio.to_thread(_gallery, core, gallery)
+    await asyncio.to_thread(read_gallery, core, gallery)
     staged = core.jobs.new_file()
     try:
         async with await open_file(staged, "wb") as file:
@@ -99,7 +110,7 @@ async def add_archive(
 @router.post("/imports", status_code=202, summary="Add the pictures of a folder of the operator's")
 def add_root(core: TheCore, caller: TheCaller, gallery: GalleryName, asked: ImportIn) -> JobOut:
     """The folder is named in the configuration; the pictures are copied, and the folder is left as it is."""
-    _gallery(core, gallery)
+    read_gallery(core, gallery)
     if not core.settings.roots:
         raise Problem("invalid", "the operator has configured no root folders")
     choose(asked.root, core.settings.roots, "root")
@@ -109,7 +120,7 @@ def add_root(core: TheCore, caller: TheCaller, gallery: GalleryName, asked: Impo
 
 @router.get("/images/{image}", summary="A picture's row")
 def show_image(core: TheCore, gallery: GalleryName, image: ImageId) -> ImageOut:
-    return ImageOut.model_validate(_image(core, gallery, image))
+    return ImageOut.model_validate(read_image(core, gallery, image))
 
 
 @router.get(
@@ -120,8 +131,8 @@ def show_image(core: TheCore, gallery: GalleryName, image: ImageId) -> ImageOut:
 )
 def show_picture(core: TheCore, caller: TheCaller, gallery: GalleryName, image: ImageId) -> FileResponse:
     """Each look is told to the audit. Pictures of restricted galleries are not given out."""
-    row = _image(core, gallery, image)
-    if _gallery(core, gallery).restricted:
+    row = read_image(core, gallery, image)
+    if read_gallery(core, gallery).restricted:
         raise Problem("pictures-restricted", "their terms forbid it")
     path = core.library.pictures.path(gallery, row.id, row.suffix)
     if not path.is_file():
@@ -133,7 +144,7 @@ def show_picture(core: TheCore, caller: TheCaller, gallery: GalleryName, image: 
 @router.delete("/images/{image}", summary="Delete a picture for good")
 def delete_image(core: TheCore, caller: TheCaller, gallery: GalleryName, image: ImageId) -> Receipt:
     """Index, file, row, and its place in the results of searches. The receipt names the audit's entry."""
-    _gallery(core, gallery)
+    read_gallery(core, gallery)
     receipt = core.library.delete(gallery, [image], why="asked", key=caller.key)
     if receipt is None:
         raise Problem("not-found", "there is no such picture")
@@ -150,19 +161,6 @@ async def read_uploads(core: Core, uploads: list[UploadFile]) -> list[tuple[str,
     if len(uploads) > most:
         raise Problem("too-large", f"{len(uploads)} pictures; {most} are taken in one request")
     return [(upload.filename or f"picture {place}", await upload.read()) for place, upload in enumerate(uploads)]
-
-
-def _gallery(core: Core, name: str) -> GalleryRow:
-    with core.database.read() as session:
-        return gallery_of(session, name)
-
-
-def _image(core: Core, gallery: str, image: str) -> ImageRow:
-    with core.database.read() as session:
-        found = session.get(ImageRow, (gallery, image))
-    if found is None:
-        raise Problem("not-found", "there is no such picture")
-    return found
 
 
 def _look(core: Core, staged: Any) -> None:

@@ -17,7 +17,19 @@ from vireid.service.keys import Caller
 from vireid.service.marks import Standing, confirmed_pairs, mark, marks_of, standing
 from vireid.service.pictures import Decoded, decode
 from vireid.service.problems import Problem
-from vireid.service.routes.asked import After, GalleryName, HexId, ImageId, Limit, TheCaller, TheCore, gallery_of, page
+from vireid.service.routes.asked import (
+    After,
+    GalleryName,
+    HexId,
+    ImageId,
+    Limit,
+    TheCaller,
+    TheCore,
+    gallery_of,
+    page,
+    read_gallery,
+    read_image,
+)
 from vireid.service.routes.images import read_uploads
 from vireid.service.schemas import (
     WARNING,
@@ -74,7 +86,7 @@ async def search_similar(
     core: TheCore, caller: TheCaller, gallery: GalleryName, image: ImageId, said: SimilarIn
 ) -> SearchOut:
     """As a search with that picture; it is a search for a person, and needs the same declaration."""
-    picture = await asyncio.to_thread(_image, core, gallery, image)
+    picture = await asyncio.to_thread(read_image, core, gallery, image)
     declaration = Declaration.model_validate(
         said.model_dump(include={"purpose", "case", "authorisation", "authorised_until"})
     )
@@ -159,19 +171,10 @@ async def _answered(core: Core, row: GalleryRow, pictures: list[Decoded], asked:
 
 
 def _allowed(core: Core, name: str, asked: Asked, caller: Caller) -> GalleryRow:
-    with core.database.read() as session:
-        row = gallery_of(session, name)
+    row = read_gallery(core, name)
     core.searcher.check(name, asked, caller)
     core.galleries.check_model(name, row.bundle)
     return row
-
-
-def _image(core: Core, gallery: str, image: str) -> ImageRow:
-    with core.database.read() as session:
-        found = session.get(ImageRow, (gallery, image))
-    if found is None:
-        raise Problem("not-found", "there is no such picture")
-    return found
 
 
 def _decode_file(path: Path, max_pixels: int) -> Decoded:
