@@ -177,6 +177,8 @@ def test_chunks_change_no_gradient(small, batch, clock, chunk):
         {"qa": {"k": 50, "completion": False}},
         {"bci": {"tokens": 4, "width": 32}, "negatives": 1},
         {"distil": {"weight": 0.5}, "joint": {"blocks": 2}},
+        {"architecture": "resnet10t_half", "stride": None, "separate_stages": 1, "joint": {"blocks": 1}},
+        {"architecture": "resnet10t_half", "stride": None, "bci": {"tokens": 4, "width": 32}},
     ],
 )
 def test_every_row_of_the_ablation_trains_and_matches(small, batch, clock, options):
@@ -212,7 +214,8 @@ def test_the_published_sizes():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"architecture": "resnet50"}, "bit compares the patches of a ViT"),
+        ({"architecture": "resnet50"}, "set stride=null"),
+        ({"separate_stages": 1}, "a ViT has no stages of its own"),
         ({"bci": {"direction": "visible", "share_streams": True}}, "share_streams needs direction=both"),
         ({"qa": {"enabled": False, "k": 5}}, "leave the rest of qa"),
         ({"pairs": False, "ac": {"weight": 0.0}}, "pairs=false has no pair network; leave ac out"),

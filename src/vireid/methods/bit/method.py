@@ -22,7 +22,8 @@ from vireid.networks.cross_interaction import CrossInteraction, Prepared
 from vireid.networks.modes import evaluating
 from vireid.networks.necks import IdentityHead
 from vireid.networks.pair_network import PairNetwork, PatchScoring
-from vireid.networks.vit import Tokens, ViT
+from vireid.networks.token_resnet import TokenResNet
+from vireid.networks.vit import Tokens, ViT, is_vit
 from vireid.networks.weights import LoadReport, load_start
 from vireid.types import Batch, Clock, DataInfo, Embeddings, Modality
 
@@ -35,9 +36,9 @@ _GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PMT's
 class BIT(Method):
     """A network looks at both pictures of a pair, lets their patches attend to each other, and gives one logit.
 
-    Phase `base`: identity and triplet loss on the class token, and PMT's extras. Phase `pair`: the pair network alone
-    learns, unless the last blocks join in. With `pairs=False` there is no second phase, and vectors alone are compared:
-    the baseline, PMT.
+    Phase `base`: identity and triplet loss on the class token, or a ResNet's pooled map, and PMT's extras. Phase
+    `pair`: the pair network alone learns, unless the last blocks join in. With `pairs=False` there is no second phase,
+    and vectors alone are compared: the baseline, PMT.
     """
 
     name = "bit"
@@ -50,13 +51,7 @@ class BIT(Method):
 
     def __init__(self, options: BITOptions, data: DataInfo) -> None:
         super().__init__(options, data)
-        self.network = ViT(
-            options.architecture,
-            image_size=data.image_size,
-            stride=options.stride,
-            dropout=options.dropout,
-            path_dropout=options.path_dropout,
-        )
+        self.network = _backbone(options, data.image_size)
         self.head = IdentityHead(self.network.channels, self.identities)
         if options.pairs:
             self.pairs = _pair_network(options, self.network)
@@ -239,7 +234,20 @@ def _joined(batch: Batch, visible: Tensor, infrared: Tensor) -> tuple[Tensor, Te
     return torch.cat(parts), labels, torch.arange(len(labels), device=labels.device) >= len(parts[0])
 
 
-def _pair_network(options: BITOptions, backbone: ViT) -> PairNetwork:
+def _backbone(options: BITOptions, image_size: tuple[int, int]) -> ViT | TokenResNet:
+    if not is_vit(options.architecture):
+        stages = options.separate_stages
+        return TokenResNet(options.architecture, image_size=image_size, separate_stages=stages)
+    return ViT(
+        options.architecture,
+        image_size=image_size,
+        stride=options.stride,
+        dropout=options.dropout,
+        path_dropout=options.path_dropout,
+    )
+
+
+def _pair_network(options: BITOptions, backbone: ViT | TokenResNet) -> PairNetwork:
     scoring = PatchScoring(
         k=options.qa.k,
         penalty=options.qa.penalty,

@@ -118,11 +118,12 @@ class BITOptions(Options):
 
     architecture: str = Field(
         "vit_base_patch16_224.orig_in21k_ft_in1k",
-        description="any timm ViT with a class token, with the tag of its ImageNet weights",
+        description="timm ViT with a class token, or ResNet, with the tag of its ImageNet weights",
     )
-    stride: int = Field(12, ge=1, description="pixels between two patches, up to the patch's size")
-    dropout: float = Field(0.03, ge=0.0, lt=1.0, description="dropout of the backbone")
-    path_dropout: float = Field(0.1, ge=0.0, lt=1.0, description="share of the backbone's last block that is skipped")
+    separate_stages: int = Field(0, ge=0, le=5, description="stages that each modality has of its own, of a ResNet")
+    stride: int | None = Field(12, ge=1, description="pixels between two patches of a ViT; null: the patch's size")
+    dropout: float = Field(0.03, ge=0.0, lt=1.0, description="dropout of a ViT")
+    path_dropout: float = Field(0.1, ge=0.0, lt=1.0, description="share of a ViT's last block that is skipped")
     backbone_rate: float = Field(0.5, gt=0.0, description="learning rate of the backbone, relative to the head's")
     margin: float = Field(0.1, ge=0.0, description="margin of the triplet loss")
     pmt: PMTOptions = Field(PMTOptions(), description="extras of PMT in the first phase")
@@ -142,8 +143,13 @@ class BITOptions(Options):
 
     @model_validator(mode="after")
     def _consistent(self) -> BITOptions:
-        if not is_vit(self.architecture):
-            raise ValueError(f"bit compares the patches of a ViT (timm's vit_*), which {self.architecture!r} is not")
+        if is_vit(self.architecture) and self.separate_stages:
+            raise ValueError("a ViT has no stages of its own for a modality; set separate_stages=0")
+        if not is_vit(self.architecture) and (self.stride is not None or self.dropout or self.path_dropout):
+            raise ValueError(
+                f"{self.architecture} has a position of its map every 16 pixels and no dropout; set stride=null, "
+                "dropout=0 and path_dropout=0"
+            )
         changed = [name for name in _OF_PAIRS if getattr(self, name) != BITOptions.model_fields[name].default]
         if not self.pairs and changed:
             raise ValueError(f"pairs=false has no pair network; leave {' and '.join(changed)} out")
