@@ -246,6 +246,7 @@ def test_embeddings_go_through_the_evaluator():
         ({"part_channels": 30, "mam": {"heads": 4}}, "part_channels=30 must be divisible by mam.heads=4"),
         ({"iam": {"modulation": "both"}}, "iam.modulation"),
         ({"mam": {"head": 4}}, "did you mean 'heads'"),
+        ({"metric": "euclidean", "iam": {"distance": "retrieval"}}, "leave iam.distance out"),
     ],
 )
 def test_wrong_options_are_told(options, message):

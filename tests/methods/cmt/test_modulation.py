@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from vireid.errors import UsageError
+from vireid.matching import ModulatedCosine, ModulatedPartCosine
 from vireid.methods.cmt.modulation import Modulation, modulation_loss
 
 LABELS = torch.tensor([0, 0, 1, 1, 2, 2] * 2)
@@ -39,6 +41,27 @@ def test_equals_the_modulated_pictures_written_out(candidates, mining):
     found = modulation_loss(*problem(), LABELS, INFRARED, margin=2.0, candidates=candidates, mining=mining)
     assert found.item() == pytest.approx(written_out(*problem(), candidates, mining, 2.0), abs=1e-10)
     assert found.item() > 0
+
+
+@pytest.mark.parametrize("by_part", [False, True])
+def test_distances_of_unit_vectors_are_those_that_retrieval_ranks_by(by_part):
+    features, scale, shift = problem()
+    matcher = ModulatedPartCosine() if by_part else ModulatedCosine()
+    found = modulation_loss(features, scale, shift, LABELS, INFRARED, margin=1.0, cosines=matcher)
+    losses = []
+    for anchor in range(12):
+        others = [row for row in range(12) if INFRARED[row] != INFRARED[anchor]]
+        changed = scale[anchor] * features[others] + shift[anchor]
+        asked = features[anchor].expand_as(changed)
+        if by_part:
+            cosine = F.cosine_similarity(asked, changed, dim=2).mean(dim=1)
+        else:
+            cosine = F.cosine_similarity(asked.flatten(1), changed.flatten(1), dim=1)
+        distances, same = (2 - 2 * cosine).sqrt(), LABELS[others] == LABELS[anchor]
+        losses.append((1.0 + distances[same].max() - distances[~same].min()).clamp(min=0))
+    torch.testing.assert_close(found, torch.stack(losses).mean(), atol=1e-10, rtol=0)
+    longer = modulation_loss(7 * features, scale, 7 * shift, LABELS, INFRARED, margin=1.0, cosines=matcher)
+    torch.testing.assert_close(longer, found, atol=1e-10, rtol=0)
 
 
 def test_an_anchor_is_compared_with_what_it_makes_itself():

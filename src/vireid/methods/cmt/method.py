@@ -99,6 +99,7 @@ class CMT(Method):
                 margin=options.iam.margin,
                 candidates=options.iam.candidates,
                 mining=options.iam.mining,
+                cosines=self.matcher() if options.iam.distance == "retrieval" else None,
             )
         return losses
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from vireid.losses import margin_triplet
-from vireid.matching import modulated_distances
+from vireid.matching import Matcher, modulated_distances
+from vireid.types import Embeddings
 
 __all__ = ["Modulation", "modulation_loss"]
 
@@ -45,18 +46,25 @@ def modulation_loss(
     margin: float = 0.3,
     candidates: Literal["opposite", "all"] = "opposite",
     mining: Literal["hard", "mean"] = "hard",
+    cosines: Matcher | None = None,
 ) -> Tensor:
     """Triplet loss of every picture with the others as it modulates them; a scalar.
 
     features: (N, p, d). scale, shift: (N, d), of each picture as the anchor. labels: (N,). infrared: (N,) bool. The
-    anchor itself is not modulated. Distances are Euclidean over all parts, from one product, not from differences.
+    anchor itself is not modulated. Distances are Euclidean over all parts, from one product, not from differences;
+    given the matcher of `cosines` they are those of unit vectors, the root of 2 - 2 cosine.
 
     Raises:
         UsageError: no picture has both a positive and a negative among its candidates.
     """
     exact = features.to(scale.dtype)
     with torch.autocast(features.device.type, enabled=False):  # the product is a difference of large numbers
-        distances = modulated_distances(exact, scale, shift, exact).clamp(min=_SMALLEST).sqrt()
+        if cosines is None:
+            squared = modulated_distances(exact, scale, shift, exact)
+        else:
+            given = Embeddings(exact.flatten(1), {"parts": exact, "scale": scale, "shift": shift})
+            squared = 2 - 2 * cosines.score(given, given)
+        distances = squared.clamp(min=_SMALLEST).sqrt()
     if candidates == "opposite":
         compared = infrared[:, None] != infrared
     else:

@@ -56,6 +56,9 @@ class InstanceOptions(Options):
     )
     weight: float = Field(0.2, ge=0.0, description="weight of the modulation loss")
     margin: float = Field(0.3, ge=0.0, description="margin of the modulation loss")
+    distance: Literal["euclidean", "retrieval"] = Field(
+        "euclidean", description="what the loss compares: parts as they are, or unit vectors, as the metric does"
+    )
     candidates: Literal["opposite", "all"] = Field(
         "opposite", description="pictures that an anchor is compared with: of the other modality, or all others"
     )
@@ -84,4 +87,6 @@ class CMTOptions(Options):
     def _consistent(self) -> CMTOptions:
         if self.mam.enabled and self.part_channels % self.mam.heads:
             raise ValueError(f"part_channels={self.part_channels} must be divisible by mam.heads={self.mam.heads}")
+        if self.metric == "euclidean" and self.iam.distance == "retrieval":
+            raise ValueError("metric=euclidean compares parts as they are; leave iam.distance out")
         return self
