@@ -52,7 +52,11 @@ class _Modulated(Matcher):
         size = self._size(parts)
         if side is Side.GALLERY:
             return _gallery_lift(parts / size)
-        return _query_lift(parts / size, scale, shift[:, None] / size)
+        asked, shift = parts / size, shift[:, None] / size
+        if not self.exact:  # a longer modulated picture is as near to a cosine, but not to a distance
+            longer = _length(asked * scale[:, None] + shift) / _length(asked)
+            scale, shift = scale / longer[:, None], shift / longer[:, None, None]
+        return _query_lift(asked, scale, shift)
 
     @abstractmethod
     def _size(self, parts: Array) -> Any:
@@ -76,7 +80,8 @@ class ModulatedCosine(_Modulated):
     """Cosine of the query and the modulated picture, all parts as one vector: two products a tile.
 
     The lift is a first stage: the Euclidean one of pictures scaled to a common length, with the shift scaled as the
-    query is. Where norms agree it gives the same order.
+    query is, and scale and shift divided by how much longer they make the query itself. Where modulated pictures are
+    of one length it gives the same order.
     """
 
     name = "modulated-cosine"
@@ -137,6 +142,11 @@ def _fields(embeddings: Embeddings[Any], matcher: Matcher) -> tuple[Array, Array
             f"{tuple(scale.shape)} and {tuple(shift.shape)}"
         )
     return parts, scale, shift
+
+
+def _length(parts: Array) -> Array:
+    """(N, p, d) -> (N,) norm of all parts together."""
+    return (parts**2).sum((1, 2)).clip(min=_SMALLEST) ** 0.5
 
 
 def _flat(parts: Array) -> Array:
