@@ -48,7 +48,10 @@ class InteractionOptions(Options):
     share_streams: bool = Field(False, description="one set of weights for both modalities")
     dropout: float = Field(0.1, ge=0.0, lt=1.0, description="on attention outputs and within the perceptrons")
     tokens: int | None = Field(
-        None, ge=1, description="patches kept of each picture, those that its class token looks at most; default: all"
+        None,
+        ge=1,
+        description="patches kept of each picture, those that its class token looks at most, or that weigh most in a "
+        "ResNet's map; default: all",
     )
     width: int | None = Field(None, ge=1, description="channels in the interaction; default: the backbone's")
 
