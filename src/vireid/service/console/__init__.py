@@ -10,6 +10,7 @@ __all__ = ["PAGES"]
 
 PAGES = (
     entrance.router,
+    entrance.signed_in,
     galleries.router,
     images.router,
     searches.router,

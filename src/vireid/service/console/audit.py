@@ -6,16 +6,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Query, Request
-from sqlalchemy import func, select
 from starlette.responses import Response
 
 from vireid.service.console.forms import pages
 from vireid.service.console.rendering import rendered
-from vireid.service.core import Core
 from vireid.service.rights import CONSOLE
 from vireid.service.routes import audit as interface
 from vireid.service.routes.asked import After, TheCaller, TheCore
-from vireid.service.state import AuditEntry
 
 __all__ = ["router"]
 
@@ -29,20 +26,11 @@ def entries(
     core: TheCore,
     caller: TheCaller,
     action: Annotated[str, Query(pattern=r"^[a-z.-]{0,40}$")] = "",
-    after: Annotated[int | None, Query(ge=0, le=2**31 - 1)] = None,
+    after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
 ) -> Response:
-    """The newest entries, unless it is said from where."""
-    begin = after if after is not None else 0 if action else max(0, _last(core) - _AT_ONCE)
-    found = interface.entries(core, caller, None, action or None, begin, _AT_ONCE)
+    found = interface.entries(core, caller, None, action or None, after, _AT_ONCE, newest_first=True)
     entry, anchored = core.ledger.unanchored()
-    return rendered(
-        request.scope,
-        "audit.html",
-        entries=found,
-        action=action,
-        before=max(0, begin - _AT_ONCE) if begin and not action else None,
-        anchored=entry == anchored,
-    )
+    return rendered(request.scope, "audit.html", entries=found, action=action, anchored=entry == anchored)
 
 
 @router.get(f"{CONSOLE}/audit/verification")
@@ -61,8 +49,3 @@ def counts(
 @router.get(f"{CONSOLE}/audit/alarms")
 def alarms(request: Request, core: TheCore, caller: TheCaller, after: After = None) -> Response:
     return rendered(request.scope, "audit_alarms.html", alarms=interface.alarms(core, caller, after))
-
-
-def _last(core: Core) -> int:
-    with core.database.read() as session:
-        return session.scalar(select(func.max(AuditEntry.number))) or 0

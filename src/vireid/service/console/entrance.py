@@ -17,10 +17,10 @@ from vireid.service.problems import Problem
 from vireid.service.rights import CONSOLE, PAGES, SIGN_IN, Right
 from vireid.service.routes.asked import TheCaller, TheCore
 
-__all__ = ["router"]
+__all__ = ["router", "signed_in"]
 
 router = APIRouter(include_in_schema=False)
-_signed_in = pages()
+signed_in = pages()
 
 
 @router.get("/")
@@ -65,13 +65,13 @@ def sign_in(
     return answer
 
 
-@_signed_in.get(CONSOLE)
+@signed_in.get(CONSOLE)
 def home(caller: TheCaller) -> RedirectResponse:
     """Where this key's work is: auditors see no picture."""
     return go(f"{CONSOLE}/audit" if caller.may(Right.SEE_AUDIT) else f"{CONSOLE}/galleries")
 
 
-@_signed_in.post(f"{CONSOLE}/sign-out")
+@signed_in.post(f"{CONSOLE}/sign-out")
 def sign_out(request: Request, core: TheCore, caller: TheCaller) -> Response:
     cookies = request.app.state.cookies
     core.sessions.end(cookies.session(request.scope))
@@ -86,6 +86,3 @@ def _is_page(path: str) -> bool:
     """Whether a path is one of ours: nobody is sent elsewhere."""
     patterns = (re.sub(r"\{\w+\}", "[A-Za-z0-9_-]+", page) for method, page in PAGES if method == "GET")
     return any(re.fullmatch(pattern, path) for pattern in patterns)
-
-
-router.include_router(_signed_in)

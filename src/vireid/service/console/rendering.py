@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -22,6 +23,7 @@ __all__ = ["STATIC", "rendered", "static_file"]
 
 STATIC = {"console.css": "text/css", "console.js": "text/javascript"}
 
+_HASH = re.compile(r"[0-9a-f]{16,64}")
 _STANDINGS = {
     Standing.OPEN: "nobody has judged it",
     Standing.SECOND_PERSON_NEEDED: "one person says same: a second person must confirm",
@@ -102,13 +104,13 @@ def _day(value: datetime) -> str:
     return f"{value.astimezone(UTC):%Y-%m-%d}"
 
 
-def _short(value: str) -> str:
-    """The beginning of a hash or id."""
-    return value[:12]
+def _short(value: Any) -> Any:
+    """The beginning of a hash or an id; anything else as it is."""
+    return value[:12] if isinstance(value, str) and _HASH.fullmatch(value) else value
 
 
 def _times(llr: float) -> str:
     """A natural log-likelihood ratio in words."""
     ratio = math.exp(min(abs(llr), 700.0))
     much = "more than a million" if ratio > 1e6 else f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.1f}"
-    return f"{much} times likelier of {'one person' if llr >= 0 else 'two people'}"
+    return f"{much} times likelier if it is {'one person' if llr >= 0 else 'two people'}"
