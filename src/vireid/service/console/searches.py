@@ -21,7 +21,7 @@ from vireid.service.rights import CONSOLE
 from vireid.service.routes import galleries, images
 from vireid.service.routes import searches as interface
 from vireid.service.routes.asked import After, GalleryName, HexId, ImageId, TheCaller, TheCore, read_gallery
-from vireid.service.schemas import ImageOut, MarkIn, SearchOut, SimilarIn
+from vireid.service.schemas import WARNING, ImageOut, MarkIn, SearchOut, SimilarIn
 from vireid.types import Modality
 
 __all__ = ["router"]
@@ -272,5 +272,7 @@ def _side_by_side(
 
 
 def _chance(found: SearchOut) -> dict[str, Any]:
-    """How many of the hits chance alone is expected to give; None where the model is not calibrated."""
-    return {"by_chance": found.hits[-1].false_matches if found.hits else None}
+    """What is said of every search, and how many of its hits chance alone is expected to give: None where the model is
+    not calibrated.
+    """
+    return {"warning": WARNING, "by_chance": found.hits[-1].false_matches if found.hits else None}
