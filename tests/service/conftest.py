@@ -50,7 +50,7 @@ class Browser:
     """What a browser without script does: cookies, forms with their tokens, no redirects unless told."""
 
     def __init__(self, address: str) -> None:
-        self.client = httpx.Client(base_url=address, timeout=30)
+        self.client = httpx.Client(base_url=address, timeout=120)
         self.token = ""
 
     def sign_in(self, key: str, goal: str = "") -> httpx.Response:
@@ -87,7 +87,7 @@ class Service:
     def client(self, role: str | None = None, *, key: str | None = None, **how: Any) -> httpx.Client:
         text = key or (self.key(role, **how) if role else None)
         headers = {"Authorization": f"Bearer {text}"} if text else {}
-        self._clients.append(client := httpx.Client(base_url=self.address, headers=headers, timeout=30))
+        self._clients.append(client := httpx.Client(base_url=self.address, headers=headers, timeout=120))
         return client
 
     def browser(self, role: str, **how: Any) -> Browser:

@@ -59,6 +59,7 @@ def sign_in(
         caller = authenticate(session, key.strip())
     if caller is None:
         return sign_in_page(scope, goal=goal, told="This key is unknown, expired or revoked.", status=401)
+    core.sessions.end(cookies.session(scope))  # whoever was signed in here before
     core.ledger.record("session.begin", key=caller.key)
     answer = go(goal if _is_page(goal) else CONSOLE)
     cookies.keep_session(answer, core.sessions.begin(caller.key))

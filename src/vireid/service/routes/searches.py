@@ -233,7 +233,11 @@ def _allowed(core: Core, name: str, asked: Asked, caller: Caller) -> GalleryRow:
 
 def _decode_image(core: Core, image: ImageRow) -> Decoded:
     path = core.library.pictures.path(image.gallery, image.id, image.suffix)
-    return decode(path.read_bytes(), max_pixels=core.settings.limits.pixels)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise Problem("not-found", "the picture has been deleted, or is being added") from None
+    return decode(data, max_pixels=core.settings.limits.pixels)
 
 
 def _search_and_hit(core: Core, gallery: str, search: str, image: str) -> tuple[Search, ImageRow]:
