@@ -10,21 +10,28 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner
+from typer.main import get_command
+from typer.testing import CliRunner, Result
 
 from vireid.cli.app import app
 from vireid.errors import UsageError
+from vireid.gallery import Gallery
 from vireid.training.loop import Training
 
 
 def demo(out: Path, *words: object, preset: str = "tiny", changes: list[str]) -> int:
     """Exit code of `vireid demo` in this process; errors are raised."""
+    return told_by_demo(out, *words, preset=preset, changes=changes).exit_code
+
+
+def told_by_demo(out: Path, *words: object, preset: str = "tiny", changes: list[str]) -> Result:
+    """What `vireid demo` did and said."""
     options = [word for change in changes for word in ("--set", change)]
     arguments = ["demo", "--out", out, "--preset", preset, "--workers", 1, *words, *options]
     found = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if found.exception and not isinstance(found.exception, SystemExit):
         raise found.exception
-    return found.exit_code
+    return found
 
 
 def times(folder: Path) -> dict[str, int]:
@@ -42,10 +49,18 @@ def finished(tiny_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_repeating_the_demo_does_nothing_twice(finished: Path, small_run: list[str]) -> None:
     watched = ["recipe.yaml", "metrics.jsonl", "bundle/weights.safetensors", "bundle/bundle.json"]
     before, metrics = times(finished), (finished / "metrics.json").read_text()
-    assert demo(finished, changes=small_run) == 0
+    done = told_by_demo(finished, changes=small_run)
+    assert done.exit_code == 0
     after = times(finished)
     assert {name: after[name] for name in watched} == {name: before[name] for name in watched}
     assert (finished / "metrics.json").read_text() == metrics
+    serve = shlex.split(done.stderr.splitlines()[-1])
+    assert serve[:3] == ["vireid", "serve", str(finished / "service")]
+    command: Any = get_command(app)
+    said = command.commands["serve"].make_context("serve", serve[2:]).params
+    assert len(Gallery.open(said["adopt"])) > 0
+    assert said["bundle"] == [f"demo={finished}"]
+    assert [word.partition("=")[0] for word in said["purpose"]] == ["trial"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -45,14 +46,39 @@ def _gallery_fixtures() -> ModuleType:
 GALLERY = _gallery_fixtures()
 
 
+class Browser:
+    """What a browser without script does: cookies, forms with their tokens, no redirects unless told."""
+
+    def __init__(self, address: str) -> None:
+        self.client = httpx.Client(base_url=address, timeout=120)
+        self.token = ""
+
+    def sign_in(self, key: str, goal: str = "") -> httpx.Response:
+        found = re.search(r'name="entrance" value="([^"]+)"', self.client.get("/console/sign-in").text)
+        assert found
+        answer = self.client.post("/console/sign-in", data={"key": key, "entrance": found[1], "goal": goal})
+        page = self.client.get("/console", follow_redirects=True).text
+        self.token = (re.findall(r'name="token" value="([^"]+)"', page) or [""])[0]
+        return answer
+
+    def get(self, path: str, **how: Any) -> httpx.Response:
+        return self.client.get(path, **how)
+
+    def post(self, path: str, data: dict[str, Any] | None = None, **how: Any) -> httpx.Response:
+        return self.client.post(path, data={"token": self.token, **(data or {})}, **how)
+
+    def close(self) -> None:
+        self.client.close()
+
+
 @dataclass
 class Service:
-    """A service that answers at `address`; `client(role)` speaks to it with a key of that role."""
+    """A service at `address`; `client(role)` speaks to it with a key of that role, `browser(role)` uses the console."""
 
     core: Core
     address: str
     stop: Callable[[], None]
-    _clients: list[httpx.Client] = field(default_factory=list)
+    _clients: list[Any] = field(default_factory=list)
 
     def key(self, role: str, **how: Any) -> str:
         with self.core.database.write() as session:
@@ -61,8 +87,14 @@ class Service:
     def client(self, role: str | None = None, *, key: str | None = None, **how: Any) -> httpx.Client:
         text = key or (self.key(role, **how) if role else None)
         headers = {"Authorization": f"Bearer {text}"} if text else {}
-        self._clients.append(httpx.Client(base_url=self.address, headers=headers, timeout=30))
-        return self._clients[-1]
+        self._clients.append(client := httpx.Client(base_url=self.address, headers=headers, timeout=120))
+        return client
+
+    def browser(self, role: str, **how: Any) -> Browser:
+        """Somebody with a key of that role, signed in to the console."""
+        self._clients.append(browser := Browser(self.address))
+        assert browser.sign_in(self.key(role, **how)).status_code == 303
+        return browser
 
     def close(self) -> None:
         for client in self._clients:

@@ -32,7 +32,7 @@ def test_the_settings_that_are_shown_are_the_settings_there_are() -> None:
     [block] = re.findall(r"^```yaml\n(.*?)^```", OPERATING, flags=re.M | re.S)
     shown = Settings.model_validate({"folder": "/service", **yaml.safe_load(block)})
     default = Settings(folder=Path("/service"))
-    for name in ("retention", "alarms", "limits"):
+    for name in ("retention", "alarms", "sessions", "limits"):
         assert getattr(shown, name) == getattr(default, name), "the page shows the defaults"
 
 
@@ -43,7 +43,7 @@ def test_the_table_of_rights_is_the_one_in_force() -> None:
     said = {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in (row.split("|") for row in rows)}
     stands_for = {
         "see galleries, counts, purposes": Right.SEE_GALLERIES,
-        "see pictures, search, mark": Right.SEARCH,
+        "see pictures, search, mark, see what matched": Right.SEARCH,
         "add and delete pictures, see jobs": Right.ADD_IMAGES,
         "make and delete galleries, purposes, retention, import from a folder": Right.MANAGE_GALLERIES,
         "make and revoke keys": Right.MANAGE_KEYS,

@@ -5,11 +5,13 @@ from typing import Any
 
 import httpx
 import pytest
-from service_fixtures import Service, told
+from fastapi.routing import APIRoute
+from service_fixtures import Browser, Service, told
 
+from vireid.service import console
 from vireid.service.app import create_app
 from vireid.service.core import Core
-from vireid.service.rights import OPEN, RIGHTS, RULES, Body, Right, Role
+from vireid.service.rights import OPEN, OPEN_PAGES, PAGES, RIGHTS, RULES, Body, Right, Role
 from vireid.service.settings import Limits
 
 NAMES = {"gallery": "entrance", "image": "0" * 64, "search": "0" * 32, "job": "0" * 32, "key": "0" * 16, "purpose": "p"}
@@ -25,6 +27,14 @@ def test_every_route_has_a_rule_and_every_rule_a_route(make_core: Callable[..., 
     routes = offered(make_core())
     assert routes - set(RULES) - OPEN == set(), "give the new route a rule in vireid.service.rights"
     assert (set(RULES) | OPEN) - routes == set()
+
+
+def test_every_page_has_a_rule_and_every_rule_a_page() -> None:
+    routes = [route for router in console.PAGES for route in router.routes]
+    assert all(isinstance(route, APIRoute) and not route.include_in_schema for route in routes)
+    pages = {(method, route.path) for route in routes if isinstance(route, APIRoute) for method in route.methods}
+    assert pages - set(PAGES) - set(OPEN_PAGES) == set(), "give the new page a rule in vireid.service.rights"
+    assert (set(PAGES) | set(OPEN_PAGES)) - pages == set()
 
 
 def test_what_changes_something_is_a_write_and_reads_bring_nothing() -> None:
@@ -73,12 +83,37 @@ def test_the_matrix(clients: dict[str, httpx.Client]) -> None:
     assert not wrong
 
 
+def test_the_matrix_of_pages(clients: dict[str, httpx.Client], service: Service) -> None:
+    """As of the interface; where nobody is signed in there is the form for that, and 401."""
+    wrong = []
+    for name, client in clients.items():
+        browser = Browser(service.address)
+        if name != "nobody":
+            assert browser.sign_in(client.headers["authorization"].removeprefix("Bearer ")).status_code == 303
+        role = Role(name.split()[0]) if name.split()[0] in set(Role) else Role.READER
+        for method, template in sorted(PAGES, key=lambda page: "sign-out" in page[1]):
+            path, right = template.format(**NAMES), PAGES[method, template].right
+            answer = browser.post(path) if method == "POST" else browser.get(path)
+            may = right is None or right in RIGHTS[role]
+            if name == "nobody":
+                good = answer.status_code == 401 and 'name="key"' in answer.text
+            elif not may:
+                good = answer.status_code == 403 and "<code>not-allowed</code>" in answer.text
+            elif "elsewhere" in name and "{gallery}" in template:
+                good = answer.status_code == 404
+            else:
+                good = answer.status_code not in (401, 403, 405) and answer.status_code < 500
+            if not good or not (answer.is_redirect or answer.headers["content-type"].startswith("text/html")):
+                wrong.append((method, path, name, answer.status_code, answer.headers["content-type"]))
+        browser.close()
+    assert not wrong
+
+
 def test_without_a_key_only_health_answers(clients: dict[str, httpx.Client]) -> None:
     nobody = clients["nobody"]
     assert told(nobody.get("/health/live")) == {"status": "alive"}
     assert told(nobody.get("/health/ready"))["ready"]
     for path in (
-        "/",
         "/docs",
         "/redoc",
         "/openapi.json",

@@ -42,6 +42,7 @@ def demo(
     from vireid.training.run import Run
 
     changes = overrides or []
+    named = out  # as it was typed: commands that are printed are short
     command = ["vireid", "demo", "--out", str(out), "--preset", preset, "--seed", str(seed)]
     command += [word for change in changes for word in ("--set", change)]
     out = out.absolute()
@@ -62,7 +63,7 @@ def demo(
         bundle.record(values)
     write_json(out / "metrics.json", values)
     say("4/4 searching the visible gallery with infrared pictures")
-    _search(dataset, run)
+    query = _search(dataset, run)
     links = {"Ranked answers to infrared pictures": "search.html"}
     write_report([out], out / "report.html", links=links, command=shlex.join(command), track=track, say=say)
     if as_json:
@@ -70,6 +71,7 @@ def demo(
     else:
         print_values({name: f"{values[name]:.1f} %" for name in ("rank1", "rank5", "rank10", "mAP", "mINP")})
         say(f"look at {out / 'report.html'} and {out / 'search.html'}")
+    say(f"search in the browser, with pictures such as {query}:\n{_serve(named)}")
 
 
 def _recipe(out: Path, seed: int, changes: Sequence[str]) -> "Recipe":
@@ -85,8 +87,16 @@ def _recipe(out: Path, seed: int, changes: Sequence[str]) -> "Recipe":
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"root": out / "data"})})
 
 
-def _search(dataset: "Dataset", run: "Run") -> None:
-    """Index the first trial's gallery, search it with a few of its queries, and write the contact sheet."""
+def _serve(out: Path) -> str:
+    """The command that opens the console over the demo's gallery; it prints the address, and the first key once."""
+    words = ["vireid", "serve", str(out / "service"), "--bundle", f"demo={out}", "--adopt", str(out / "gallery")]
+    return shlex.join([*words, "--purpose", "trial=rendered people, nobody is concerned"])
+
+
+def _search(dataset: "Dataset", run: "Run") -> Path:
+    """Index the first trial's gallery, search it with a few of its queries, and write the contact sheet; returns the
+    first of the queries.
+    """
     from vireid.files import write_text
     from vireid.gallery import Gallery
     from vireid.gallery.sheet import contact_sheet_html
@@ -109,3 +119,4 @@ def _search(dataset: "Dataset", run: "Run") -> None:
         run.path / "search.html",
         contact_sheet_html(results, identities=[int(identity) for identity in queries.identity]),
     )
+    return Path(queries.path.iloc[0])

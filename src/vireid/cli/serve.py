@@ -35,7 +35,7 @@ def serve(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Serve person search over HTTP. The first start prints an admin key, once.
+    """Serve person search over HTTP, and its console for browsers. The first start prints an admin key, once.
 
     Example: vireid serve service --bundle demo=runs/demo
     """
@@ -61,7 +61,7 @@ def serve(
             print_json({"address": listening.address, "first_key": first})
         elif first:
             typer.echo(f"first admin key, shown this once: {first}")
-        say(f"listening at {listening.address}")
+        say(f"listening at {listening.address}; the console is {listening.address}/console")
         run(core, listening)
 
 

@@ -15,9 +15,12 @@ from starlette.responses import Response
 
 from vireid import __version__
 from vireid.errors import VireidError
+from vireid.service.console import PAGES
+from vireid.service.console.cookies import Cookies
 from vireid.service.core import Core
 from vireid.service.http import Envelope, Guard
-from vireid.service.problems import CODES, Problem, problem_of, problem_response
+from vireid.service.http.answers import answer
+from vireid.service.problems import CODES, Problem, problem_of
 from vireid.service.routes import ROUTERS
 from vireid.service.schemas import WARNING
 
@@ -54,8 +57,8 @@ _PROBLEM = {
 }
 
 
-def create_app(core: Core) -> FastAPI:
-    """The service over HTTP; `core` starts and stops with it."""
+def create_app(core: Core, *, tls: bool = False) -> FastAPI:
+    """The service over HTTP; `core` starts and stops with it. tls: people reach it by https alone."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -75,7 +78,10 @@ def create_app(core: Core) -> FastAPI:
         responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
     )
     app.state.core = core
+    app.state.cookies = Cookies(secure=tls)
     for router in ROUTERS:
+        app.include_router(router)
+    for router in PAGES:
         app.include_router(router)
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(VireidError, _on_vireid_error)
@@ -87,7 +93,7 @@ def create_app(core: Core) -> FastAPI:
 
 
 def _respond(problem: Problem, request: Request) -> Response:
-    return problem_response(problem, request=request.state.request)
+    return answer(problem, request.scope)
 
 
 def _on_problem(request: Request, error: Any) -> Response:

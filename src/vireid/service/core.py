@@ -11,6 +11,7 @@ from sqlalchemy import delete, func, select
 from vireid.errors import VireidError
 from vireid.service.audit import Anchors, Ledger
 from vireid.service.batching import Batcher
+from vireid.service.explaining import Explainer
 from vireid.service.galleries import Galleries, OpenEncoder
 from vireid.service.jobs import Jobs
 from vireid.service.keys import issue
@@ -20,6 +21,7 @@ from vireid.service.retention import Retention
 from vireid.service.rights import Role
 from vireid.service.searching import Searcher
 from vireid.service.secrets import Secrets
+from vireid.service.sessions import Sessions
 from vireid.service.settings import Settings
 from vireid.service.state import Database, GalleryRow, Key, Replay
 
@@ -47,11 +49,13 @@ class Core:
         self.galleries = Galleries(settings.folder / "galleries", settings.bundles, opener)
         self.library = Library(self.database, self.ledger, self.galleries, max_pixels=settings.limits.pixels)
         self.searcher = Searcher(self.database, self.ledger, self.galleries, settings)
+        self.explainer = Explainer(self.ledger, self.galleries)
         self.jobs = Jobs(self.database, self.library, settings)
         self.retention = Retention(self.library, minutes=settings.retention.every_minutes)
         self.embedding = ThreadPoolExecutor(1, "embedding")
         self.decoding = ThreadPoolExecutor(2, "decoding")
         self.metrics = Metrics()
+        self.sessions = Sessions(settings.sessions)
         self.ready = False
         self.stopping = False
         self._batchers: dict[str, Batcher] = {}

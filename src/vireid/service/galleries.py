@@ -22,9 +22,11 @@ from vireid.types import Embeddings, Modality, Track, untracked
 
 if TYPE_CHECKING:
     from vireid.methods.encoder import Encoder
+    from vireid.methods.explain import Explanation
 
 __all__ = ["Answer", "Galleries", "Hit", "Model", "OpenEncoder", "Picture", "Source"]
 
+_Seen = tuple[NDArray[np.uint8], str]  # pixels (H, W, 3), and what kind of camera saw them
 OpenEncoder = Callable[[Bundle], "Encoder"]
 _BATCH = 8  # pictures embedded at once while indexing, so that a query waits for few
 
@@ -51,11 +53,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Hit:
-    """A picture that a search found. llr: log-likelihood ratio of one person against two, where the model has it."""
+    """A picture that a search found. llr: log-likelihood ratio of one person against two, where the model has it, and
+    false_matches: how many pictures of other people chance is expected to lift as high in what was searched.
+    """
 
     image: str
     score: float
     llr: float | None
+    false_matches: float | None
 
 
 @dataclass(frozen=True)
@@ -84,13 +89,31 @@ class _OneAtATime:
         with self._turn:
             return self._encoder.embed(pictures, modality)
 
+    @property
+    def explains(self) -> bool:
+        """Whether there is a method, in torch, that can be asked; an export is a closed graph."""
+        return hasattr(self._encoder, "method")
+
+    def explain(self, query: _Seen, candidate: _Seen) -> Explanation:
+        from vireid.methods.encoder import TorchEncoder
+        from vireid.report.sections.explanations import shown
+
+        encoder = self._encoder
+        assert isinstance(encoder, TorchEncoder)
+        sides = [
+            shown(pixels, Modality(modality), encoder.preprocessing, encoder.device)
+            for pixels, modality in (query, candidate)
+        ]
+        with self._turn:
+            return encoder.method.explain(*sides)
+
 
 @dataclass(frozen=True)
 class Model:
     """A bundle with its encoder."""
 
     bundle: Bundle
-    encoder: Encoder
+    encoder: _OneAtATime
 
 
 class Galleries:
@@ -182,8 +205,16 @@ class Galleries:
         found = self._opened(gallery).search_vectors(
             queries, modality=modality, top=top, filters=filters, together=True
         )[0]
-        hits = tuple(Hit(Path(hit.path).stem, hit.score, hit.llr) for hit in found)
+        hits = tuple(Hit(Path(hit.path).stem, hit.score, hit.llr, hit.false_matches) for hit in found)
         return Answer(hits, tuple(found.searched), found.mode, found.note, found.warning)
+
+    def explains(self, bundle: str) -> bool:
+        """Whether a model can say what matched."""
+        return self.model(bundle).encoder.explains
+
+    def explain(self, bundle: str, query: _Seen, candidate: _Seen) -> Explanation:
+        """What matched in two pictures, by a model that `explains`."""
+        return self.model(bundle).encoder.explain(query, candidate)
 
     def _opened(self, gallery: str) -> Gallery:
         with self._turn:

@@ -16,7 +16,7 @@ from vireid.errors import UsageError, choose
 from vireid.service.rights import RIGHTS, Right, Role
 from vireid.service.state import Key
 
-__all__ = ["ALL", "Caller", "authenticate", "issue", "list_keys", "revoke"]
+__all__ = ["ALL", "Caller", "authenticate", "caller_of", "issue", "list_keys", "revoke"]
 
 ALL = "*"
 _DAYS, _MOST_DAYS = 90, 366
@@ -103,7 +103,13 @@ def authenticate(session: Session, text: str) -> Caller | None:
     key = session.get(Key, name[:32]) if name.isascii() and name.isalnum() else None
     digest = hashlib.sha256(secret.encode(errors="surrogateescape")).hexdigest()
     same = hmac.compare_digest(digest, key.digest if key else _NO_KEY)
-    if key is None or not same or key.revoked is not None or key.expires <= datetime.now(UTC):
+    return caller_of(session, key.id) if key is not None and same else None
+
+
+def caller_of(session: Session, name: str) -> Caller | None:
+    """The caller that the key of this id stands for; None where it is unknown, expired or revoked."""
+    key = session.get(Key, name)
+    if key is None or key.revoked is not None or key.expires <= datetime.now(UTC):
         return None
     return Caller(
         key=key.id, holder=key.holder, role=Role(key.role), galleries=tuple(key.galleries), exports=key.exports

@@ -13,7 +13,7 @@ from vireid.service.keys import Caller
 from vireid.service.problems import Problem
 from vireid.service.state import ImageRow, Mark, Search
 
-__all__ = ["Standing", "Verdict", "confirmed_pairs", "mark", "marks_of", "standing"]
+__all__ = ["Standing", "Verdict", "confirmed_pairs", "mark", "marks_of", "said_by", "standing"]
 
 _NEEDED = 2
 
@@ -48,6 +48,12 @@ def standing(marks: Iterable[Mark]) -> Standing:
     if same >= _NEEDED:
         return Standing.CONFIRMED
     return Standing.SECOND_PERSON_NEEDED if same else Standing.OPEN
+
+
+def said_by(caller: Caller, marks: Iterable[Mark]) -> Verdict | None:
+    """What the person who holds the key said of one result."""
+    own = [Verdict(one.verdict) for one in marks if _person(one.holder) == _person(caller.holder)]
+    return own[-1] if own else None
 
 
 def mark(session: Session, search: Search, image: str, verdict: Verdict, *, by: Caller) -> Standing:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["OPEN", "RIGHTS", "RULES", "Body", "Right", "Role", "Rule"]
+__all__ = ["CONSOLE", "OPEN", "OPEN_PAGES", "PAGES", "RIGHTS", "RULES", "SIGN_IN", "Body", "Right", "Role", "Rule"]
 
 
 class Role(StrEnum):
@@ -38,6 +38,7 @@ class Body(StrEnum):
 
     NOTHING = "nothing"
     JSON = "json"
+    FORM = "form"
     PICTURES = "pictures"
     ARCHIVE = "archive"
 
@@ -92,6 +93,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", f"{_GALLERY}/searches"): Rule(Right.SEARCH),
     ("GET", f"{_GALLERY}/searches/{{search}}"): Rule(Right.SEARCH),
     ("POST", f"{_GALLERY}/searches/{{search}}/marks"): Rule(Right.SEARCH, Body.JSON, repeatable=True),
+    ("POST", f"{_GALLERY}/searches/{{search}}/explanations"): Rule(Right.SEARCH, Body.PICTURES),
     ("GET", f"{_GALLERY}/jobs"): Rule(Right.ADD_IMAGES),
     ("GET", f"{_GALLERY}/jobs/{{job}}"): Rule(Right.ADD_IMAGES),
     ("GET", f"{_GALLERY}/jobs/{{job}}/report"): Rule(Right.ADD_IMAGES),
@@ -105,3 +107,68 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/v1/audit/alarms"): Rule(Right.SEE_AUDIT),
 }
 """Method and path of every route that needs a key. What is not here is not answered."""
+
+
+CONSOLE = "/console"
+"""Below this, people are recognised by the session of their browser and by nothing else; elsewhere by a key alone."""
+
+SIGN_IN = f"{CONSOLE}/sign-in"
+
+OPEN_PAGES: Mapping[tuple[str, str], Body] = {
+    ("GET", "/"): Body.NOTHING,  # leads to the console
+    ("GET", SIGN_IN): Body.NOTHING,
+    ("POST", SIGN_IN): Body.FORM,
+    ("GET", f"{CONSOLE}/static/{{file}}"): Body.NOTHING,
+}
+"""What of the console answers without a session, and what it may be sent."""
+
+
+def _like(method: str, path: str, body: Body = Body.NOTHING) -> Rule:
+    """A page asks for the right of the route that does the same."""
+    return Rule(RULES[method, path].right, body)
+
+
+_PAGE = f"{CONSOLE}/galleries/{{gallery}}"
+
+PAGES: Mapping[tuple[str, str], Rule] = {
+    ("GET", CONSOLE): _like("GET", "/v1/me"),
+    ("POST", f"{CONSOLE}/sign-out"): _like("GET", "/v1/me", Body.FORM),
+    ("GET", f"{CONSOLE}/galleries"): _like("GET", "/v1/galleries"),
+    ("POST", f"{CONSOLE}/galleries"): _like("POST", "/v1/galleries", Body.FORM),
+    ("GET", _PAGE): _like("GET", _GALLERY),
+    ("POST", f"{_PAGE}/retention"): _like("PATCH", _GALLERY, Body.FORM),
+    ("GET", f"{_PAGE}/deletion"): _like("DELETE", _GALLERY),
+    ("POST", f"{_PAGE}/deletion"): _like("DELETE", _GALLERY, Body.FORM),
+    ("POST", f"{_PAGE}/purposes"): _like("POST", f"{_GALLERY}/purposes", Body.FORM),
+    ("POST", f"{_PAGE}/withdrawals"): _like("DELETE", f"{_GALLERY}/purposes/{{purpose}}", Body.FORM),
+    ("GET", f"{_PAGE}/images"): _like("GET", f"{_GALLERY}/images"),
+    ("POST", f"{_PAGE}/images"): _like("POST", f"{_GALLERY}/images", Body.PICTURES),
+    ("POST", f"{_PAGE}/archives"): _like("POST", f"{_GALLERY}/archives", Body.ARCHIVE),
+    ("POST", f"{_PAGE}/imports"): _like("POST", f"{_GALLERY}/imports", Body.FORM),
+    ("GET", f"{_PAGE}/images/{{image}}"): _like("GET", f"{_GALLERY}/images/{{image}}"),
+    ("GET", f"{_PAGE}/images/{{image}}/picture"): _like("GET", f"{_GALLERY}/images/{{image}}/picture"),
+    ("GET", f"{_PAGE}/images/{{image}}/deletion"): _like("DELETE", f"{_GALLERY}/images/{{image}}"),
+    ("POST", f"{_PAGE}/images/{{image}}/deletion"): _like("DELETE", f"{_GALLERY}/images/{{image}}", Body.FORM),
+    ("GET", f"{_PAGE}/images/{{image}}/searches"): _like("POST", f"{_GALLERY}/images/{{image}}/searches"),
+    ("POST", f"{_PAGE}/images/{{image}}/searches"): _like("POST", f"{_GALLERY}/images/{{image}}/searches", Body.FORM),
+    ("GET", f"{_PAGE}/search"): _like("POST", f"{_GALLERY}/searches"),
+    ("GET", f"{_PAGE}/searches"): _like("GET", f"{_GALLERY}/searches"),
+    ("POST", f"{_PAGE}/searches"): _like("POST", f"{_GALLERY}/searches", Body.PICTURES),
+    ("GET", f"{_PAGE}/searches/{{search}}"): _like("GET", f"{_GALLERY}/searches/{{search}}"),
+    ("GET", f"{_PAGE}/searches/{{search}}/hits/{{image}}"): _like("GET", f"{_GALLERY}/searches/{{search}}"),
+    ("POST", f"{_PAGE}/searches/{{search}}/marks"): _like("POST", f"{_GALLERY}/searches/{{search}}/marks", Body.FORM),
+    ("POST", f"{_PAGE}/searches/{{search}}/hits/{{image}}"): _like(
+        "POST", f"{_GALLERY}/searches/{{search}}/explanations", Body.PICTURES
+    ),
+    ("GET", f"{_PAGE}/jobs"): _like("GET", f"{_GALLERY}/jobs"),
+    ("GET", f"{_PAGE}/jobs/{{job}}"): _like("GET", f"{_GALLERY}/jobs/{{job}}"),
+    ("GET", f"{CONSOLE}/keys"): _like("GET", "/v1/keys"),
+    ("POST", f"{CONSOLE}/keys"): _like("POST", "/v1/keys", Body.FORM),
+    ("GET", f"{CONSOLE}/keys/{{key}}/revocation"): _like("DELETE", "/v1/keys/{key}"),
+    ("POST", f"{CONSOLE}/keys/{{key}}/revocation"): _like("DELETE", "/v1/keys/{key}", Body.FORM),
+    ("GET", f"{CONSOLE}/audit"): _like("GET", "/v1/audit"),
+    ("GET", f"{CONSOLE}/audit/verification"): _like("GET", "/v1/audit/verification"),
+    ("GET", f"{CONSOLE}/audit/counts"): _like("GET", "/v1/audit/counts"),
+    ("GET", f"{CONSOLE}/audit/alarms"): _like("GET", "/v1/audit/alarms"),
+}
+"""Method and path of every page of the console that needs a session."""

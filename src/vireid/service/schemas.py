@@ -20,6 +20,7 @@ __all__ = [
     "Caller",
     "Cameras",
     "Count",
+    "ExplanationOut",
     "GalleryChange",
     "GalleryIn",
     "GalleryOut",
@@ -36,6 +37,8 @@ __all__ = [
     "MarkOut",
     "Name",
     "Page",
+    "PairOut",
+    "PartOut",
     "PurposeIn",
     "PurposeOut",
     "Receipt",
@@ -171,10 +174,14 @@ class HitOut(BaseModel):
     llr: float | None = Field(
         description="natural log-likelihood ratio of one person against two; null where the model is not calibrated"
     )
+    false_matches: float | None = Field(
+        None, description="pictures of other people that chance is expected to lift as high in what was searched"
+    )
     modality: Modality
     camera: str | None
     added: datetime
     standing: Standing = Field(description="what people said of it: a match is `confirmed` by two different people")
+    yours: Verdict | None = Field(None, description="what the holder of the asking key said of it")
 
 
 class SearchOut(BaseModel):
@@ -184,11 +191,39 @@ class SearchOut(BaseModel):
     purpose: str
     case: str
     modality: Modality
+    image: str | None = Field(None, description="the picture of the gallery it was made with; null for an upload")
     mode: str | None = Field(None, description="`full`, or `cascade:K` where the first K were scored again")
     searched: list[Modality] = Field([], description="modalities that were searched")
     note: str = ""
     warning: str = WARNING
     hits: list[HitOut]
+
+
+class PartOut(BaseModel):
+    """A part that the method compares on its own, and what it adds to the score."""
+
+    name: str
+    weight: float
+
+
+class PairOut(BaseModel):
+    """Regions of the two pictures that count together; regions are counted row by row, from 0."""
+
+    query: int
+    hit: int
+    weight: float
+
+
+class ExplanationOut(BaseModel):
+    """Which regions of the two pictures a score rests on; positive weights speak for one person."""
+
+    score: float = Field(description="of the two pictures compared")
+    rows: int
+    columns: int
+    query: list[list[float]] = Field(description="what the score loses when a region of the query is covered")
+    hit: list[list[float]] = Field(description="the same for the hit")
+    pairs: list[PairOut]
+    parts: list[PartOut] = Field(description="empty where the method does not compare parts")
 
 
 class SimilarIn(_In):

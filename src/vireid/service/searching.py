@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -23,7 +24,7 @@ from vireid.service.settings import Settings
 from vireid.service.state import Database, GalleryRow, ImageRow, Search
 from vireid.types import Embeddings
 
-__all__ = ["Asked", "Searcher"]
+__all__ = ["Asked", "Searcher", "direction"]
 
 _FILTERS = ("camera", "modality")
 
@@ -95,11 +96,17 @@ class Searcher:
                 image=asked.image,
                 filters={name: list(values) for name, values in asked.filters.items()},
                 results=[
-                    {"image": hit.image, "rank": rank, "score": hit.score, "llr": hit.llr}
+                    {
+                        "image": hit.image,
+                        "rank": rank,
+                        "score": hit.score,
+                        "llr": hit.llr,
+                        "false_matches": hit.false_matches,
+                    }
                     for rank, hit in enumerate(hits, start=1)
                 ],
                 model=gallery.digest,
-                vector=_direction(queries),
+                vector=direction(queries).tobytes(),
             )
             session.add(search)
             session.flush()
@@ -143,9 +150,10 @@ def _why(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _direction(queries: Embeddings[Any]) -> bytes:
-    """The mean of the queries' vectors, of unit length, as float32 bytes."""
+def direction(queries: Embeddings[Any]) -> NDArray[np.float32]:
+    """The mean of the queries' vectors, of unit length."""
     mean = np.asarray(queries.vector, dtype=np.float64).mean(axis=0)
     length = float(np.linalg.norm(mean))
     unit = mean / length if length else mean
-    return bytes(unit.astype(np.float32).tobytes())
+    found: NDArray[np.float32] = unit.astype(np.float32)
+    return found

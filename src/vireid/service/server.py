@@ -82,7 +82,7 @@ def serve(core: Core, listening: Listening) -> None:
     """Answer until the process is told to stop."""
     _log_json()
     uvicorn.run(
-        create_app(core),
+        create_app(core, tls=listening.certificate is not None or listening.behind_proxy),
         host=listening.host,
         port=listening.port,
         ssl_certfile=listening.certificate,

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from vireid.errors import UsageError
 from vireid.options import Options, parse
 
-__all__ = ["NAME", "Alarms", "Limits", "Retention", "Settings", "read_settings"]
+__all__ = ["NAME", "Alarms", "Limits", "Retention", "Sessions", "Settings", "read_settings"]
 
 FILE = "service.yaml"
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -54,6 +54,13 @@ class Alarms(Options):
     )
 
 
+class Sessions(Options):
+    """How long somebody stays signed in to the console."""
+
+    idle_minutes: int = Field(30, ge=1, le=1440, description="without a request")
+    hours: int = Field(8, ge=1, le=24, description="altogether")
+
+
 class Settings(Options):
     """Everything the operator decides; paths are the operator's alone, no request names one."""
 
@@ -68,6 +75,7 @@ class Settings(Options):
     limits: Limits = Limits()
     retention: Retention = Retention()
     alarms: Alarms = Alarms()
+    sessions: Sessions = Sessions()
 
     @field_validator("bundles", "roots")
     @classmethod

@@ -11,12 +11,13 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vireid.service.problems import Problem, problem_response
+from vireid.service.http.answers import answer, in_console
+from vireid.service.problems import Problem
 
 if TYPE_CHECKING:
     from vireid.service.metrics import Metrics
 
-__all__ = ["HEADERS", "Envelope"]
+__all__ = ["HEADERS", "PAGE_HEADERS", "Envelope"]
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -27,7 +28,17 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""Of every answer. Pages of the console will need a policy of their own."""
+"""Of every answer; `PAGE_HEADERS` say otherwise for the console."""
+
+PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "same-origin",  # without a referrer browsers do not say where a form was shown
+}
 
 _ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _log = structlog.get_logger("vireid.service.requests")
@@ -52,13 +63,14 @@ class Envelope:
         state = scope.setdefault("state", {})
         state["request"] = request
         status = 0
+        fixed = HEADERS | (PAGE_HEADERS if in_console(scope["path"]) else {}) | {"X-Request-ID": request}
 
         async def sending(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers.update({**HEADERS, "X-Request-ID": request})
+                headers.update({name: value for name, value in fixed.items() if not _chosen(headers, name)})
             await send(message)
 
         began = time.monotonic()
@@ -70,7 +82,7 @@ class Envelope:
             _log.exception("request.failed")
             if status:
                 raise  # the answer has begun; the server cuts the connection
-            await problem_response(Problem("internal"), request=request)(scope, receive, sending)
+            await answer(Problem("internal"), scope)(scope, receive, sending)
         finally:
             seconds = time.monotonic() - began
             route = state.get("route", "(none)")
@@ -84,3 +96,8 @@ class Envelope:
                 milliseconds=round(1000 * seconds, 1),
                 key=caller.key if caller else None,
             )
+
+
+def _chosen(headers: MutableHeaders, name: str) -> bool:
+    """Whether an answer may keep what it says itself: files of the console's look do not change and may be kept."""
+    return name == "Cache-Control" and "immutable" in headers.get(name, "")

@@ -33,9 +33,12 @@ def entries(
     action: Annotated[Word | None, Query(examples=["search"])] = None,
     after: Annotated[int, Query(ge=0, le=2**31 - 1, description="`next` of the page before")] = 0,
     limit: Limit = 100,
+    newest_first: Annotated[bool, Query(description="the other way round")] = False,
 ) -> Page[AuditOut]:
     """Keys, people and pictures are told by pseudonyms: the same for the same. A key for some galleries sees theirs."""
-    wanted = select(AuditEntry).where(AuditEntry.number > after)
+    wanted = select(AuditEntry).order_by(AuditEntry.number.desc() if newest_first else AuditEntry.number)
+    if after:
+        wanted = wanted.where(AuditEntry.number < after if newest_first else AuditEntry.number > after)
     if key is not None:
         wanted = wanted.where(AuditEntry.actor == core.ledger.secrets.pseudonym("key", key))
     if action is not None:
@@ -43,7 +46,7 @@ def entries(
     if not caller.unbounded:
         wanted = wanted.where(AuditEntry.gallery.in_(caller.galleries))
     with core.database.read() as session:
-        rows = list(session.scalars(wanted.order_by(AuditEntry.number).limit(limit + 1)))
+        rows = list(session.scalars(wanted.limit(limit + 1)))
     shown = rows[:limit]
     more = str(shown[-1].number) if len(rows) > limit else None
     core.ledger.record("audit.read", key=caller.key, entries=len(shown))

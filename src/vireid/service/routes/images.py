@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 from anyio import open_file
@@ -14,6 +15,7 @@ from starlette.responses import FileResponse
 from vireid.errors import choose
 from vireid.service.core import Core
 from vireid.service.jobs import opened_archive
+from vireid.service.keys import Caller
 from vireid.service.pictures import MEDIA_TYPES
 from vireid.service.problems import Problem
 from vireid.service.routes.asked import (
@@ -32,7 +34,7 @@ from vireid.service.schemas import Cameras, ImageOut, ImportIn, ImportRow, JobOu
 from vireid.service.state import ImageRow
 from vireid.types import Modality
 
-__all__ = ["read_uploads", "router"]
+__all__ = ["line_up", "read_uploads", "router"]
 
 router = APIRouter(prefix="/v1/galleries/{gallery}", tags=["images"])
 
@@ -98,13 +100,9 @@ async def add_archive(
         async with await open_file(staged, "wb") as file:
             async for part in request.stream():
                 await file.write(part)
-        await asyncio.to_thread(_look, core, staged)
-        detail = {"modality": str(modality), "camera": camera}
-        adding = partial(core.jobs.add, gallery, "archive", detail, key=caller.key, archive=staged)
-        job = await asyncio.to_thread(adding)
+        return await asyncio.to_thread(line_up, core, gallery, staged, modality, camera, caller)
     finally:
         staged.unlink(missing_ok=True)
-    return JobOut.model_validate(job)
 
 
 @router.post("/imports", status_code=202, summary="Add the pictures of a folder of the operator's")
@@ -163,7 +161,13 @@ async def read_uploads(core: Core, uploads: list[UploadFile]) -> list[tuple[str,
     return [(upload.filename or f"picture {place}", await upload.read()) for place, upload in enumerate(uploads)]
 
 
-def _look(core: Core, staged: Any) -> None:
-    """Refuse now what the job would refuse later."""
+def line_up(core: Core, gallery: str, staged: Path, modality: Modality, camera: str | None, caller: Caller) -> JobOut:
+    """Put an archive that was written to `Jobs.new_file` in line.
+
+    Raises:
+        Problem: what the job would refuse later.
+    """
     with opened_archive(staged, core.settings):
         pass
+    detail = {"modality": str(modality), "camera": camera}
+    return JobOut.model_validate(core.jobs.add(gallery, "archive", detail, key=caller.key, archive=staged))

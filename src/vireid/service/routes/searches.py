@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, UploadFile
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from vireid.service.core import Core
 from vireid.service.declaration import Declaration, Until
+from vireid.service.explaining import Explained
 from vireid.service.galleries import Answer
 from vireid.service.keys import Caller
-from vireid.service.marks import Standing, confirmed_pairs, mark, marks_of, standing
+from vireid.service.marks import Standing, confirmed_pairs, mark, marks_of, said_by, standing
 from vireid.service.pictures import Decoded, decode
 from vireid.service.problems import Problem
 from vireid.service.routes.asked import (
@@ -34,21 +35,26 @@ from vireid.service.routes.images import read_uploads
 from vireid.service.schemas import (
     WARNING,
     Cameras,
+    ExplanationOut,
     HitOut,
     Line,
     MarkIn,
     MarkOut,
     Name,
     Page,
+    PairOut,
+    PartOut,
     SearchOut,
     SimilarIn,
     TrainingMark,
 )
 from vireid.service.searching import Asked
-from vireid.service.state import GalleryRow, ImageRow, Search
+from vireid.service.state import GalleryRow, ImageRow, Mark, Search
 from vireid.types import Modality
 
-__all__ = ["router"]
+__all__ = ["explained", "router"]
+
+_PAIRS = 4  # regions that count together and are told
 
 router = APIRouter(prefix="/v1/galleries/{gallery}", tags=["searches"])
 
@@ -98,8 +104,7 @@ async def search_similar(
         image=image,
     )
     row = await asyncio.to_thread(_allowed, core, gallery, asked, caller)
-    path = core.library.pictures.path(gallery, image, picture.suffix)
-    decoding = partial(_decode_file, path, core.settings.limits.pixels)
+    decoding = partial(_decode_image, core, picture)
     decoded = await asyncio.get_running_loop().run_in_executor(core.decoding, decoding)
     return await _answered(core, row, [decoded], asked, caller)
 
@@ -116,28 +121,24 @@ def list_searches(core: TheCore, gallery: GalleryName, after: After = None, limi
 
 
 @router.get("/searches/{search}", summary="A search with its hits and what was said of them")
-def show_search(core: TheCore, gallery: GalleryName, search: HexId) -> SearchOut:
+def show_search(core: TheCore, caller: TheCaller, gallery: GalleryName, search: HexId) -> SearchOut:
     with core.database.read() as session:
-        row = session.get(Search, search)
-        if row is None or row.gallery != gallery:
-            raise Problem("not-found", "there is no such search, or it has expired")
+        row = _search_of(session, gallery, search)
         found = session.scalars(
             select(ImageRow).where(
                 ImageRow.gallery == gallery, ImageRow.id.in_([result["image"] for result in row.results])
             )
         )
         images = {image.id: image for image in found}
-        standings = {image: standing(marks) for image, marks in marks_of(session, row).items()}
-    return _shown(row, _hits(row, images, standings))
+        marks = marks_of(session, row)
+    return _shown(row, _hits(row, images, marks, caller))
 
 
 @router.post("/searches/{search}/marks", status_code=201, summary="Say whether a hit is the same person")
 def add_mark(core: TheCore, caller: TheCaller, gallery: GalleryName, search: HexId, asked: MarkIn) -> MarkOut:
     """Confirmed is a hit when two different people, not two keys of one, say `same` and nobody says `different`."""
     with core.ledger.transaction() as (session, record):
-        row = session.get(Search, search)
-        if row is None or row.gallery != gallery:
-            raise Problem("not-found", "there is no such search, or it has expired")
+        row = _search_of(session, gallery, search)
         result = mark(session, row, asked.image, asked.verdict, by=caller)
         record(
             "mark",
@@ -150,6 +151,59 @@ def add_mark(core: TheCore, caller: TheCaller, gallery: GalleryName, search: Hex
             standing=str(result),
         )
     return MarkOut(image=asked.image, standing=result)
+
+
+@router.post("/searches/{search}/explanations", summary="What matched in a hit")
+async def explain(
+    core: TheCore,
+    caller: TheCaller,
+    gallery: GalleryName,
+    search: HexId,
+    image: Annotated[str, Form(pattern=r"^[0-9a-f]{64}$", description="a hit of the search")],
+    picture: Annotated[
+        list[UploadFile] | None,
+        File(description="what was searched with, again, since it was not kept; nothing for a picture of the gallery"),
+    ] = None,
+) -> ExplanationOut:
+    """Regions that the score rests on. Only the pictures that were searched with are taken. Needs torch."""
+    found = (await explained(core, caller, gallery, search, image, picture or [])).found
+    rows, columns = found.candidate.shape
+    pairs = [PairOut(query=one, hit=other, weight=weight) for one, other, weight in found.correspondences(_PAIRS)]
+    return ExplanationOut(
+        score=found.score,
+        rows=rows,
+        columns=columns,
+        query=found.query.tolist(),
+        hit=found.candidate.tolist(),
+        pairs=pairs,
+        parts=[PartOut(name=part.name, weight=part.weight) for part in found.parts],
+    )
+
+
+async def explained(
+    core: Core, caller: Caller, gallery: str, search: str, image: str, uploads: list[UploadFile]
+) -> Explained:
+    """What matched in the hit `image` of a search that was made with `uploads`, or with a picture of the gallery.
+
+    Raises:
+        Problem: no such search or hit, other pictures than those searched with, or a model that cannot explain.
+    """
+    row = await asyncio.to_thread(read_gallery, core, gallery)
+    await asyncio.to_thread(core.explainer.check, row)
+    made, hit = await asyncio.to_thread(_search_and_hit, core, gallery, search, image)
+    loop, pixels = asyncio.get_running_loop(), core.settings.limits.pixels
+    decoding = [partial(_decode_image, core, hit)]
+    if made.image is not None:
+        asked = await asyncio.to_thread(read_image, core, gallery, made.image)
+        decoding.append(partial(_decode_image, core, asked))
+    elif not uploads:
+        raise Problem("invalid", "send the picture that was searched with; the service has not kept it")
+    else:
+        decoding += [partial(decode, data, max_pixels=pixels) for _, data in await read_uploads(core, uploads)]
+    candidate, *queries = await asyncio.gather(*(loop.run_in_executor(core.decoding, one) for one in decoding))
+    batcher = await asyncio.to_thread(core.batcher, row.bundle)
+    vectors = await batcher.embed([picture.pixels for picture in queries], Modality(made.modality))
+    return await asyncio.to_thread(core.explainer.explain, row, made, hit, (queries, candidate), vectors, caller)
 
 
 @router.get("/training-marks", summary="Decided pairs, to train with")
@@ -167,7 +221,7 @@ async def _answered(core: Core, row: GalleryRow, pictures: list[Decoded], asked:
     batcher = await asyncio.to_thread(core.batcher, row.bundle)
     queries = await batcher.embed([picture.pixels for picture in pictures], Modality(asked.modality))
     found, answer, images = await asyncio.to_thread(core.searcher.answer, row, queries, asked, caller)
-    return _shown(found, _hits(found, images, {}), answer)
+    return _shown(found, _hits(found, images, {}, caller), answer)
 
 
 def _allowed(core: Core, name: str, asked: Asked, caller: Caller) -> GalleryRow:
@@ -177,8 +231,21 @@ def _allowed(core: Core, name: str, asked: Asked, caller: Caller) -> GalleryRow:
     return row
 
 
-def _decode_file(path: Path, max_pixels: int) -> Decoded:
-    return decode(path.read_bytes(), max_pixels=max_pixels)
+def _decode_image(core: Core, image: ImageRow) -> Decoded:
+    path = core.library.pictures.path(image.gallery, image.id, image.suffix)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise Problem("not-found", "the picture has been deleted, or is being added") from None
+    return decode(data, max_pixels=core.settings.limits.pixels)
+
+
+def _search_and_hit(core: Core, gallery: str, search: str, image: str) -> tuple[Search, ImageRow]:
+    with core.database.read() as session:
+        made = _search_of(session, gallery, search)
+    if image not in {result["image"] for result in made.results}:
+        raise Problem("not-found", "that picture is no result of this search")
+    return made, read_image(core, gallery, image)
 
 
 def _filters(cameras: list[str] | None, modalities: list[Modality] | None) -> dict[str, list[str]]:
@@ -186,7 +253,14 @@ def _filters(cameras: list[str] | None, modalities: list[Modality] | None) -> di
     return {name: values for name, values in filters.items() if values}
 
 
-def _hits(row: Search, images: dict[str, ImageRow], standings: dict[str, Standing]) -> list[HitOut]:
+def _search_of(session: Session, gallery: str, name: str) -> Search:
+    found = session.get(Search, name)
+    if found is None or found.gallery != gallery:
+        raise Problem("not-found", "there is no such search, or it has expired")
+    return found
+
+
+def _hits(row: Search, images: dict[str, ImageRow], marks: dict[str, list[Mark]], caller: Caller) -> list[HitOut]:
     return [
         HitOut(
             rank=result["rank"],
@@ -196,7 +270,9 @@ def _hits(row: Search, images: dict[str, ImageRow], standings: dict[str, Standin
             modality=Modality(images[result["image"]].modality),
             camera=images[result["image"]].camera,
             added=images[result["image"]].added,
-            standing=standings.get(result["image"], Standing.OPEN),
+            false_matches=result.get("false_matches"),
+            standing=standing(marks.get(result["image"], [])),
+            yours=said_by(caller, marks.get(result["image"], [])),
         )
         for result in row.results
         if result["image"] in images
@@ -217,6 +293,7 @@ def _shown(row: Search, hits: list[HitOut], answer: Answer | None = None) -> Sea
             "purpose": row.purpose,
             "case": row.case,
             "modality": row.modality,
+            "image": row.image,
             "hits": hits,
             **told,
         }
