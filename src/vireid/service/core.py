@@ -48,9 +48,10 @@ class Core:
         self.library = Library(self.database, self.ledger, self.galleries, max_pixels=settings.limits.pixels)
         self.searcher = Searcher(self.database, self.ledger, self.galleries, settings)
         self.jobs = Jobs(self.database, self.library, settings)
-        self.retention = Retention(self.library, minutes=settings.retention.every_minutes)
+        self.retention = Retention(self.library, settings.retention)
         self.embedding = ThreadPoolExecutor(1, "embedding")
         self.decoding = ThreadPoolExecutor(2, "decoding")
+        self.adding = ThreadPoolExecutor(2, "adding")  # of its own, so that uploads do not keep searches waiting
         self.metrics = Metrics()
         self.ready = False
         self.stopping = False
@@ -106,5 +107,6 @@ class Core:
         self.retention.stop()
         self.embedding.shutdown()
         self.decoding.shutdown()
+        self.adding.shutdown()
         self.ledger.record("service.stop")
         self.database.close()

@@ -17,6 +17,7 @@ from vireid.errors import GalleryError, UsageError, choose
 from vireid.gallery import Gallery
 from vireid.gallery.header import HEADER
 from vireid.gallery.store import KEY
+from vireid.gallery.tombstones import Tombstones
 from vireid.methods.bundle import Bundle
 from vireid.types import Embeddings, Modality, Track, untracked
 
@@ -157,6 +158,12 @@ class Galleries:
             with self._turn:
                 self._open.pop(gallery, None)
         return gone
+
+    def leave_out(self, gallery: str, images: Sequence[str]) -> None:
+        """Remove pictures that were not deleted by anybody: they may come back."""
+        with self.turn(gallery):
+            self.delete(gallery, images)
+            Tombstones.read(self._path(gallery)).lift(images)
 
     def drop(self, gallery: str) -> None:
         """Remove the whole index."""

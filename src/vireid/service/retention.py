@@ -11,7 +11,8 @@ from sqlalchemy import delete, select
 
 from vireid.errors import VireidError
 from vireid.service.library import Library
-from vireid.service.state import Alarm, GalleryRow, ImageRow, Job, Replay, Search
+from vireid.service.settings import Retention as Periods
+from vireid.service.state import Alarm, GalleryRow, ImageRow, Job, JobRow, Replay, Search
 
 __all__ = ["Retention", "expire"]
 
@@ -21,9 +22,9 @@ _ALARMS_AND_JOBS = timedelta(days=366)
 _log = structlog.get_logger("vireid.service.retention")
 
 
-def expire(library: Library, *, now: datetime | None = None) -> dict[str, int]:
-    """Delete expired pictures and searches, old answers and jobs, and folders that no gallery owns; returns how many
-    pictures and searches there were.
+def expire(library: Library, *, reports: int = Periods().reports, now: datetime | None = None) -> dict[str, int]:
+    """Delete expired pictures and searches, old answers, reports and jobs, and folders that no gallery owns; returns
+    how many pictures and searches there were. reports: days for which rows of a job's report stay.
 
     Raises:
         VireidError: of the first gallery whose pictures could not be deleted, after everything else was.
@@ -53,6 +54,8 @@ def expire(library: Library, *, now: datetime | None = None) -> dict[str, int]:
             session.execute(delete(Search).where(Search.id.in_(old[start : start + _AT_ONCE])))
         session.execute(delete(Replay).where(Replay.at <= now - _REPLAYS))
         session.execute(delete(Alarm).where(Alarm.at <= now - _ALARMS_AND_JOBS))
+        told = select(Job.id).where(Job.ended <= now - timedelta(days=reports))
+        session.execute(delete(JobRow).where(JobRow.job.in_(told)))
         session.execute(delete(Job).where(Job.ended <= now - _ALARMS_AND_JOBS))
         if old:
             record("searches.expire", searches=len(old))
@@ -73,10 +76,11 @@ def _remove_orphans(library: Library, known: set[str]) -> None:
 class Retention:
     """Calls `expire` again and again in a thread. sound: whether the last call did not fail."""
 
-    def __init__(self, library: Library, *, minutes: int) -> None:
+    def __init__(self, library: Library, periods: Periods) -> None:
         self.library = library
+        self.periods = periods
         self.sound = True
-        self._seconds = minutes * 60
+        self._seconds = periods.every_minutes * 60
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="retention", daemon=True)
 
@@ -90,7 +94,7 @@ class Retention:
     def _work(self) -> None:
         while True:
             try:
-                gone = expire(self.library)
+                gone = expire(self.library, reports=self.periods.reports)
                 self.sound = True
                 if any(gone.values()):
                     _log.info("retention", **gone)

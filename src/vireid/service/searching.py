@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from vireid.service.audit import Ledger
 from vireid.service.declaration import Declaration, check_declaration
 from vireid.service.galleries import Answer, Galleries
 from vireid.service.keys import Caller
+from vireid.service.library import existing
 from vireid.service.problems import Problem
 from vireid.service.settings import Settings
 from vireid.service.state import Database, GalleryRow, ImageRow, Search
@@ -48,6 +50,21 @@ class Searcher:
         self.galleries = galleries
         self.settings = settings
 
+    @contextmanager
+    def unless_deleted(self, gallery: str) -> Iterator[None]:
+        """Whatever fails because the gallery is deleted meanwhile is `not-found`."""
+        try:
+            yield
+        except Problem:
+            raise
+        except Exception as error:
+            # A deletion that has begun is waited for.
+            with self.galleries.turn(gallery), self.database.read() as session:
+                gone = session.get(GalleryRow, gallery) is None
+            if gone:
+                raise Problem("not-found", "the gallery has been deleted") from error
+            raise
+
     def check(self, gallery: str, asked: Asked, caller: Caller) -> None:
         """Everything that can be refused before a picture is looked at; refusals for want of a purpose are recorded.
 
@@ -72,12 +89,19 @@ class Searcher:
     def answer(
         self, gallery: GalleryRow, queries: Embeddings[Any], asked: Asked, caller: Caller
     ) -> tuple[Search, Answer, dict[str, ImageRow]]:
-        """Search, keep and record; returns the search, what was found, and the rows of the hits by id."""
+        """Search, keep and record; returns the search, what was found, and the rows of the hits by id.
+
+        Raises:
+            Problem: the gallery, or the picture that is searched with, has been deleted; the quota is used up.
+        """
         found = self.galleries.search(
             gallery.id, queries, modality=asked.modality, top=asked.top, filters=asked.filters
         )
         now = datetime.now(UTC)
         with self.ledger.transaction() as (session, record):
+            current = existing(session, gallery.id)
+            if asked.image is not None and session.get(ImageRow, (gallery.id, asked.image)) is None:
+                raise Problem("not-found", "the picture has been deleted")  # and nothing made from it is kept
             self._check_quota(session, caller)  # again: searches that came together are counted one by one
             rows = _rows(session, gallery.id, [hit.image for hit in found.hits])
             hits = [hit for hit in found.hits if hit.image in rows]  # what was deleted meanwhile is not told
@@ -86,7 +110,7 @@ class Searcher:
                 gallery=gallery.id,
                 key=caller.key,
                 at=now,
-                expires=now + timedelta(days=gallery.search_retention_days),
+                expires=now + timedelta(days=current.search_retention_days),
                 purpose=asked.declaration.purpose,
                 case=asked.declaration.case,
                 authorisation=asked.declaration.authorisation,

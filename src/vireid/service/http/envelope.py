@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vireid.service.problems import Problem, problem_response
@@ -66,6 +67,8 @@ class Envelope:
         structlog.contextvars.bind_contextvars(request=request)
         try:
             await self.app(scope, receive, sending)
+        except ClientDisconnect:
+            _log.info("request.cut")
         except Exception:
             _log.exception("request.failed")
             if status:

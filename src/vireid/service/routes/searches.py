@@ -29,6 +29,7 @@ from vireid.service.routes.asked import (
     page,
     read_gallery,
     read_image,
+    read_picture,
 )
 from vireid.service.routes.images import read_uploads
 from vireid.service.schemas import (
@@ -46,7 +47,7 @@ from vireid.service.schemas import (
 )
 from vireid.service.searching import Asked
 from vireid.service.state import GalleryRow, ImageRow, Search
-from vireid.types import Modality
+from vireid.types import Embeddings, Modality
 
 __all__ = ["router"]
 
@@ -166,19 +167,27 @@ def training_marks(core: TheCore, caller: TheCaller, gallery: GalleryName) -> Pa
 async def _answered(core: Core, row: GalleryRow, pictures: list[Decoded], asked: Asked, caller: Caller) -> SearchOut:
     batcher = await asyncio.to_thread(core.batcher, row.bundle)
     queries = await batcher.embed([picture.pixels for picture in pictures], Modality(asked.modality))
-    found, answer, images = await asyncio.to_thread(core.searcher.answer, row, queries, asked, caller)
+    found, answer, images = await asyncio.to_thread(_answer, core, row, queries, asked, caller)
     return _shown(found, _hits(found, images, {}), answer)
 
 
 def _allowed(core: Core, name: str, asked: Asked, caller: Caller) -> GalleryRow:
     row = read_gallery(core, name)
-    core.searcher.check(name, asked, caller)
-    core.galleries.check_model(name, row.bundle)
+    with core.searcher.unless_deleted(name):
+        core.searcher.check(name, asked, caller)
+        core.galleries.check_model(name, row.bundle)
     return row
 
 
+def _answer(
+    core: Core, row: GalleryRow, queries: Embeddings[Any], asked: Asked, caller: Caller
+) -> tuple[Search, Answer, dict[str, ImageRow]]:
+    with core.searcher.unless_deleted(row.id):
+        return core.searcher.answer(row, queries, asked, caller)
+
+
 def _decode_file(path: Path, max_pixels: int) -> Decoded:
-    return decode(path.read_bytes(), max_pixels=max_pixels)
+    return decode(read_picture(path), max_pixels=max_pixels)
 
 
 def _filters(cameras: list[str] | None, modalities: list[Modality] | None) -> dict[str, list[str]]:
