@@ -205,4 +205,4 @@ class AuditEntry(Base):
     previous: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
 
-    __table_args__ = (Index("audit_by_gallery", "gallery", "number"),)
+    __table_args__ = (Index("audit_by_gallery", "gallery", "number"), Index("audit_by_actor", "actor", "at"))
