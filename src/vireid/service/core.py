@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from vireid.errors import VireidError
 from vireid.service.audit import Anchors, Ledger
@@ -21,7 +21,7 @@ from vireid.service.rights import Role
 from vireid.service.searching import Searcher
 from vireid.service.secrets import Secrets
 from vireid.service.settings import Settings
-from vireid.service.state import Database, GalleryRow, Key, Replay
+from vireid.service.state import Database, GalleryRow, Key
 
 __all__ = ["Core", "open_state"]
 
@@ -87,13 +87,12 @@ class Core:
         if entry != anchored:
             _log.warning("audit.unanchored", entries=entry, anchored=anchored)
         self.ledger.record("service.start")
-        with self.database.write() as session:
-            session.execute(delete(Replay).where(Replay.status == 0))  # their requests were cut by the last stop
+        with self.database.read() as session:
             rows = list(session.scalars(select(GalleryRow).order_by(GalleryRow.id)))
         for row in rows:
             try:
                 self.galleries.model(row.bundle)
-                self.galleries.check_model(row.id, row.bundle)
+                self.galleries.bundle_of(row.id, row.bundle)
             except VireidError as error:  # its searches answer `model-refused`; the other galleries work
                 _log.error("gallery.unusable", gallery=row.id, error=str(error))
         self.jobs.start()

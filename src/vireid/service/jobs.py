@@ -1,4 +1,4 @@
-"""Work that outlasts its request: zip archives and root folders, one after the other, in a thread of their own."""
+"""Work that outlasts its request: archives, root folders, other models; one after the other, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,12 +23,17 @@ from vireid.service.library import Library, existing
 from vireid.service.problems import Problem, problem_of
 from vireid.service.settings import Settings
 from vireid.service.state import Database, ImageRow, Job, JobRow
+from vireid.types import ItemT
 
 __all__ = ["Jobs", "opened_archive"]
 
 _AT_ONCE = 64  # pictures that are decoded, written and told together
 _BLOCK = 1 << 20
 _log = structlog.get_logger("vireid.service.jobs")
+
+
+class _Stopped(Exception):  # noqa: N818
+    """The service is being stopped."""
 
 
 class Jobs:
@@ -116,7 +121,9 @@ class Jobs:
         if job.ended:  # a start puts what waits in line once more
             return
         try:
-            if job.kind == "archive":
+            if job.kind == "migration":
+                finished = self._migrate(job)
+            elif job.kind == "archive":
                 with opened_archive(self._archive(name), self.settings) as files:
                     finished = self._bring_in(job, files)
             else:
@@ -129,6 +136,33 @@ class Jobs:
         else:
             if finished:
                 self._end(name, "done")
+
+    def _migrate(self, job: Job) -> bool:
+        """Give the gallery another model; False where the service was stopped before the end."""
+        self._change(job.id, state="running", total=0, done=0)
+        done = 0
+
+        def track(items: Iterable[ItemT], /, *, description: str, total: int | None = None) -> Iterator[ItemT]:  # noqa: ARG001
+            nonlocal done
+            self._add_total(job.id, total or 0)
+            for item in items:
+                if self._stopping.is_set():
+                    raise _Stopped
+                yield item
+                done += 1
+                if done % _AT_ONCE == 0:
+                    self._change(job.id, done=done)
+
+        try:
+            self.library.migrate(job.gallery, job.detail["bundle"], key=job.key, track=track)
+        except _Stopped:
+            return False
+        self._change(job.id, done=done)
+        return True
+
+    def _add_total(self, name: str, count: int) -> None:
+        with self.database.write() as session:
+            session.execute(update(Job).where(Job.id == name).values(total=Job.total + count))
 
     def _bring_in(self, job: Job, files: Sequence[_Member | _File]) -> bool:
         """Add files to the gallery; False where the service was stopped before the end."""

@@ -53,11 +53,12 @@ class Library:
         A known picture keeps its date of expiry and takes what is said now; a camera that is not said stays.
 
         Raises:
-            Problem: the gallery has been deleted.
+            Problem: the gallery has been deleted, or is getting another model.
         """
         report, readable = self.read(files)
         if readable:
             with self.galleries.turn(gallery):
+                self.galleries.refuse_migrating(gallery)
                 refused = self.galleries.deleted_before(gallery, list(readable))
                 for row in report:
                     if row.get("image") in refused:
@@ -139,6 +140,9 @@ class Library:
         """Delete pictures for good: index, file, row, and what searches remember of them.
 
         Returns the receipt, which names the audit's entry; None where none of them is there.
+
+        Raises:
+            Problem: the gallery is getting another model.
         """
         with self.database.read() as session:
             rows = list(self._rows(session, gallery, images))
@@ -146,6 +150,7 @@ class Library:
             return None
         ids = [row.id for row in rows]
         with self.galleries.turn(gallery):
+            self.galleries.refuse_migrating(gallery)
             self.galleries.delete(gallery, ids)
             for row in rows:
                 self.pictures.delete(gallery, row.id, row.suffix)
@@ -158,9 +163,14 @@ class Library:
         return {"images": ids, "deleted": entry.at, "audit": {"number": entry.number, "hash": entry.hash}}
 
     def drop(self, gallery: str, *, key: str) -> dict[str, Any]:
-        """Delete a gallery with everything in it; returns the receipt."""
+        """Delete a gallery with everything in it; returns the receipt.
+
+        Raises:
+            Problem: the gallery is getting another model.
+        """
         counted = select(func.count()).select_from(ImageRow).where(ImageRow.gallery == gallery)
         with self.galleries.turn(gallery):
+            self.galleries.refuse_migrating(gallery)
             self.galleries.drop(gallery)
             if (self.galleries.folder / gallery).exists():
                 shutil.rmtree(self.galleries.folder / gallery)  # what cannot be removed gets no receipt
@@ -174,6 +184,33 @@ class Library:
             "deleted": entry.at,
             "audit": {"number": entry.number, "hash": entry.hash},
         }
+
+    def migrate(self, gallery: str, bundle: str, *, key: str, track: Track = untracked) -> None:
+        """Give a gallery another model. Searches are answered with the old one until the two are exchanged, and with
+        the new one from then on; nothing else is written meanwhile.
+
+        Raises:
+            Problem: the gallery has been deleted. DataError: pictures of it are not as they were.
+        """
+        with self.galleries.closed_to_writers(gallery):
+            with self.database.read() as session:
+                before = existing(session, gallery).bundle
+            found = self.galleries.migrate(gallery, (before, bundle), track=track)
+            with self.ledger.transaction() as (session, record):
+                row = existing(session, gallery)
+                was, row.bundle, row.digest = row.digest, bundle, self.galleries.model(bundle).bundle.digest
+                if found or was != row.digest:
+                    alike = found.agreement if found else None
+                    record(
+                        "gallery.migrate",
+                        key=key,
+                        gallery=gallery,
+                        model=row.digest,
+                        before=was,
+                        pictures=found.pictures if found else 0,
+                        same_first=alike.same_first if alike else None,
+                        overlap=alike.overlap if alike else None,
+                    )
 
     def shorten(self, session: Session, gallery: GalleryRow) -> None:
         """Let nothing of a gallery stay longer than its retention says now; dates that are earlier stay."""

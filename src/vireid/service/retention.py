@@ -11,6 +11,7 @@ from sqlalchemy import delete, select
 
 from vireid.errors import VireidError
 from vireid.service.library import Library
+from vireid.service.problems import Problem
 from vireid.service.settings import Retention as Periods
 from vireid.service.state import Alarm, GalleryRow, ImageRow, Job, JobRow, Replay, Search
 
@@ -24,7 +25,9 @@ _log = structlog.get_logger("vireid.service.retention")
 
 def expire(library: Library, *, reports: int = Periods().reports, now: datetime | None = None) -> dict[str, int]:
     """Delete expired pictures and searches, old answers, reports and jobs, and folders that no gallery owns; returns
-    how many pictures and searches there were. reports: days for which rows of a job's report stay.
+    how many pictures and searches there were. A gallery that is getting another model waits for the next turn.
+
+    reports: days for which rows of a job's report stay.
 
     Raises:
         VireidError: of the first gallery whose pictures could not be deleted, after everything else was.
@@ -32,11 +35,12 @@ def expire(library: Library, *, reports: int = Periods().reports, now: datetime 
     now = now or datetime.now(UTC)
     pictures = 0
     failed: dict[str, VireidError] = {}  # a damaged gallery must not keep what others hold
+    later: set[str] = set()  # galleries that are getting another model
     while True:
         with library.database.read() as session:
             due = session.execute(
                 select(ImageRow.gallery, ImageRow.id)
-                .where(ImageRow.expires <= now, ImageRow.gallery.not_in(failed))
+                .where(ImageRow.expires <= now, ImageRow.gallery.not_in({*failed, *later}))
                 .limit(_AT_ONCE)
             ).all()
         if not due:
@@ -48,6 +52,10 @@ def expire(library: Library, *, reports: int = Periods().reports, now: datetime 
                 pictures += len(images)
             except VireidError as error:
                 failed[gallery] = error
+            except Problem as problem:
+                if problem.code != "migrating":
+                    raise
+                later.add(gallery)
     with library.ledger.transaction() as (session, record):
         old = list(session.scalars(select(Search.id).where(Search.expires <= now)))
         for start in range(0, len(old), _AT_ONCE):

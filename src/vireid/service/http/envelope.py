@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vireid.service.problems import Problem, problem_response
+from vireid.service.problems import problem_of_machine, problem_response
 
 if TYPE_CHECKING:
     from vireid.service.metrics import Metrics
@@ -69,11 +69,11 @@ class Envelope:
             await self.app(scope, receive, sending)
         except ClientDisconnect:
             _log.info("request.cut")
-        except Exception:
+        except Exception as error:
             _log.exception("request.failed")
             if status:
                 raise  # the answer has begun; the server cuts the connection
-            await problem_response(Problem("internal"), request=request)(scope, receive, sending)
+            await problem_response(problem_of_machine(error), request=request)(scope, receive, sending)
         finally:
             seconds = time.monotonic() - began
             route = state.get("route", "(none)")

@@ -36,6 +36,7 @@ class Replays:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._running: set[tuple[str, str]] = set()
 
     async def answer(
         self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, key: str, name: str, body: Body
@@ -58,6 +59,12 @@ class Replays:
             await _again(before, request)(scope, receive, send)
             return
         try:
+            await self._run(app, scope, incoming, send, key=key, name=name)
+        finally:
+            self._running.discard((key, name))
+
+    async def _run(self, app: ASGIApp, scope: Scope, incoming: _Incoming, send: Send, *, key: str, name: str) -> None:
+        try:
             status, messages = await _recorded(app, scope, incoming)
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -78,8 +85,10 @@ class Replays:
         try:
             with self.database.write() as session:
                 found = session.get(Replay, (key, name))
-                if found is None:
-                    session.add(new)
+                if found is None or (not found.status and (key, name) not in self._running):
+                    session.merge(new)  # also over one whose process or database went away
+                    self._running.add((key, name))
+                    return None
                 return found
         except IntegrityError:  # the other request came a moment earlier
             return new

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from vireid.service.core import Core
 from vireid.service.declaration import Declaration, Until
-from vireid.service.galleries import Answer
+from vireid.service.galleries import Answer, Exchanged
 from vireid.service.keys import Caller
 from vireid.service.marks import Standing, confirmed_pairs, mark, marks_of, standing
 from vireid.service.pictures import Decoded, decode
@@ -46,12 +46,13 @@ from vireid.service.schemas import (
     TrainingMark,
 )
 from vireid.service.searching import Asked
-from vireid.service.state import GalleryRow, ImageRow, Search
+from vireid.service.state import ImageRow, Search
 from vireid.types import Embeddings, Modality
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/galleries/{gallery}", tags=["searches"])
+_EXCHANGES = 5  # times that a gallery may get another model while one search waits
 
 
 @router.post("/searches", status_code=201, summary="Search with one picture or several of one person")
@@ -74,12 +75,12 @@ async def search(
         purpose=purpose, case=case, authorisation=authorisation, authorised_until=authorised_until
     )
     asked = Asked(declaration=declaration, modality=str(modality), top=top, filters=_filters(cameras, modalities))
-    row = await asyncio.to_thread(_allowed, core, gallery, asked, caller)
+    await asyncio.to_thread(_allowed, core, gallery, asked, caller)
     files = await read_uploads(core, picture)
     loop = asyncio.get_running_loop()
     decoding = [partial(decode, data, max_pixels=core.settings.limits.pixels) for _, data in files]
     decoded = await asyncio.gather(*(loop.run_in_executor(core.decoding, one) for one in decoding))
-    return await _answered(core, row, decoded, asked, caller)
+    return await _answered(core, gallery, decoded, asked, caller)
 
 
 @router.post("/images/{image}/searches", status_code=201, summary="Search with a picture of the gallery")
@@ -98,11 +99,11 @@ async def search_similar(
         filters=_filters(said.cameras, said.modalities),
         image=image,
     )
-    row = await asyncio.to_thread(_allowed, core, gallery, asked, caller)
+    await asyncio.to_thread(_allowed, core, gallery, asked, caller)
     path = core.library.pictures.path(gallery, image, picture.suffix)
     decoding = partial(_decode_file, path, core.settings.limits.pixels)
     decoded = await asyncio.get_running_loop().run_in_executor(core.decoding, decoding)
-    return await _answered(core, row, [decoded], asked, caller)
+    return await _answered(core, gallery, [decoded], asked, caller)
 
 
 @router.get("/searches", summary="Searches of the gallery, newest first")
@@ -164,26 +165,37 @@ def training_marks(core: TheCore, caller: TheCaller, gallery: GalleryName) -> Pa
     return Page(items=marks, next=None)
 
 
-async def _answered(core: Core, row: GalleryRow, pictures: list[Decoded], asked: Asked, caller: Caller) -> SearchOut:
-    batcher = await asyncio.to_thread(core.batcher, row.bundle)
-    queries = await batcher.embed([picture.pixels for picture in pictures], Modality(asked.modality))
-    found, answer, images = await asyncio.to_thread(_answer, core, row, queries, asked, caller)
-    return _shown(found, _hits(found, images, {}), answer)
+async def _answered(core: Core, gallery: str, pictures: list[Decoded], asked: Asked, caller: Caller) -> SearchOut:
+    for _ in range(_EXCHANGES):
+        bundle, digest = await asyncio.to_thread(_model, core, gallery)
+        batcher = await asyncio.to_thread(core.batcher, bundle)
+        queries = await batcher.embed([picture.pixels for picture in pictures], Modality(asked.modality))
+        try:
+            found, answer, images = await asyncio.to_thread(_answer, core, gallery, queries, asked, caller, digest)
+        except Exchanged:
+            continue
+        return _shown(found, _hits(found, images, {}), answer)
+    raise Problem("migrating", "the gallery got another model meanwhile; ask again", headers={"Retry-After": "1"})
 
 
-def _allowed(core: Core, name: str, asked: Asked, caller: Caller) -> GalleryRow:
-    row = read_gallery(core, name)
+def _allowed(core: Core, name: str, asked: Asked, caller: Caller) -> None:
+    read_gallery(core, name)
     with core.searcher.unless_deleted(name):
         core.searcher.check(name, asked, caller)
-        core.galleries.check_model(name, row.bundle)
-    return row
+
+
+def _model(core: Core, name: str) -> tuple[str, str]:
+    """Name and hash of the model that the gallery is searched with now."""
+    with core.searcher.unless_deleted(name):
+        bundle = core.galleries.bundle_of(name, read_gallery(core, name).bundle)
+        return bundle, core.galleries.model(bundle).bundle.digest
 
 
 def _answer(
-    core: Core, row: GalleryRow, queries: Embeddings[Any], asked: Asked, caller: Caller
+    core: Core, gallery: str, queries: Embeddings[Any], asked: Asked, caller: Caller, digest: str
 ) -> tuple[Search, Answer, dict[str, ImageRow]]:
-    with core.searcher.unless_deleted(row.id):
-        return core.searcher.answer(row, queries, asked, caller)
+    with core.searcher.unless_deleted(gallery):
+        return core.searcher.answer(gallery, queries, asked, caller, digest=digest)
 
 
 def _decode_file(path: Path, max_pixels: int) -> Decoded:
