@@ -61,7 +61,7 @@ class Service:
     def client(self, role: str | None = None, *, key: str | None = None, **how: Any) -> httpx.Client:
         text = key or (self.key(role, **how) if role else None)
         headers = {"Authorization": f"Bearer {text}"} if text else {}
-        self._clients.append(httpx.Client(base_url=self.address, headers=headers, timeout=30))
+        self._clients.append(httpx.Client(base_url=self.address, headers=headers, timeout=120))
         return self._clients[-1]
 
     def close(self) -> None:

@@ -37,24 +37,25 @@ def export(library: Library, gallery: str, images: Sequence[str], file: Path, *,
     """
     wanted = list(dict.fromkeys(images))
     # In the gallery's turn: nothing is deleted between the table and the file.
-    with library.galleries.turn(gallery), library.ledger.transaction() as (session, record):
-        owner = existing(session, gallery)
-        rows = list(session.scalars(select(ImageRow).where(ImageRow.gallery == gallery, ImageRow.id.in_(wanted))))
-        pseudonyms = {library.ledger.secrets.pseudonym("image", image): image for image in wanted}
-        record("subject.export", key=key, gallery=gallery, images=wanted, case=case)
-        held = {
-            "gallery": gallery,
-            "case": case,
-            "at": datetime.now(UTC).isoformat(),
-            "note": _NOTE,
-            "model": owner.digest,
-            "pictures_included": not owner.restricted,
-            "pictures": [_picture(row) for row in sorted(rows, key=lambda row: wanted.index(row.id))],
-            "not_held": [image for image in wanted if image not in {row.id for row in rows}],
-            "searches": list(_searches(session, gallery, set(wanted))),
-            "reports": list(_reports(session, gallery, wanted)),
-            "audit": list(_entries(session, gallery, pseudonyms)),
-        }
+    with library.galleries.turn(gallery):
+        with library.ledger.transaction() as (session, record):
+            owner = existing(session, gallery)
+            record("subject.export", key=key, gallery=gallery, images=wanted, case=case)
+            rows = list(session.scalars(select(ImageRow).where(ImageRow.gallery == gallery, ImageRow.id.in_(wanted))))
+            pseudonyms = {library.ledger.secrets.pseudonym("image", image): image for image in wanted}
+            held = {
+                "gallery": gallery,
+                "case": case,
+                "at": datetime.now(UTC).isoformat(),
+                "note": _NOTE,
+                "model": owner.digest,
+                "pictures_included": not owner.restricted,
+                "pictures": [_picture(row) for row in sorted(rows, key=lambda row: wanted.index(row.id))],
+                "not_held": [image for image in wanted if image not in {row.id for row in rows}],
+                "searches": list(_searches(session, gallery, set(wanted))),
+                "reports": list(_reports(session, gallery, wanted)),
+                "audit": list(_entries(session, gallery, pseudonyms)),
+            }
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr("held.json", json.dumps(held, indent=2, ensure_ascii=False))
             for row in rows if not owner.restricted else ():
