@@ -123,6 +123,7 @@ def test_a_full_disk_refuses_and_loses_nothing(
     refused = 0
     acknowledged = set(names(paths))
     with ballast.open("wb") as stream:
+        stream.write(bytes(18 << 20))
         for path in new:
             try:
                 stream.write(bytes(1 << 20))

@@ -107,5 +107,7 @@ class Core:
         self.embedding.shutdown()
         self.decoding.shutdown()
         self.adding.shutdown()
-        self.ledger.record("service.stop")
-        self.database.close()
+        try:
+            self.ledger.record("service.stop")
+        finally:  # also where the disk is full or the database away
+            self.database.close()
