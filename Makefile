@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-slow check docs bench lock clean
+.PHONY: setup demo test test-slow check docs bench lock sbom clean
 
 setup: $(STAMP)
 
@@ -43,6 +43,11 @@ lock: $(VENV)/bin/uv
 	$(BIN)/uv export --quiet --all-extras --all-groups --no-emit-index-url --no-emit-project --format requirements-txt --output-file requirements.txt
 	sed -i '/^#/d' requirements.txt
 	rm -f uv.lock
+
+# What vireid is made of, as CycloneDX, from the lock.
+sbom: setup
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --of JSON -o dist/sbom.json
 
 clean:
 	rm -rf $(VENV) site dist

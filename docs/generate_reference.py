@@ -42,6 +42,7 @@ EXPLAINED_IN: Mapping[str, str] = {
     "keys list": "service.md",
     "keys revoke": "service.md",
     "audit verify": "operating.md",
+    "documents": "operating.md",
     "methods list": "own-method.md",
     "methods show": "own-method.md",
     "recipes list": "training.md",

@@ -128,8 +128,10 @@ def run_service(core: Core) -> Service:
 
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
-    """The log's lines would stand between the tests'."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), cache_logger_on_first_use=False)
+    """The log's lines would stand between the tests'; and structlog's own rendering of an exception takes seconds."""
+    processors = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    factory = structlog.ReturnLoggerFactory()
+    structlog.configure(processors=processors, logger_factory=factory, cache_logger_on_first_use=False)
 
 
 @pytest.fixture
@@ -215,26 +217,43 @@ def search(client: httpx.Client, path: Path, gallery: str = "entrance", **said: 
     return client.post(f"/v1/galleries/{gallery}/searches", files={"picture": path.read_bytes()}, data=dict(data))
 
 
+class PostgreSQL:
+    """An empty server of our own, on a port of loopback. It refuses to run as root, who lends it a user."""
+
+    def __init__(self) -> None:
+        self._tools = _postgresql_tools()
+        self._user = "postgres" if os.geteuid() == 0 else None
+        # pytest's own folders are closed to other users
+        self._folder = Path(tempfile.mkdtemp(prefix="vireid-postgresql-"))
+        if self._user:
+            shutil.chown(self._folder, self._user)
+        self._port = free_port()
+        self._run("initdb", "-U", "vireid", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self.url = f"postgresql://vireid@127.0.0.1:{self._port}/postgres"
+        self.start()
+
+    def start(self) -> None:
+        options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+        self._run("pg_ctl", "-o", options, "-l", str(self._folder / "log"), "-w", "start")
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def _run(self, tool: str, *words: str) -> None:
+        command = [str(self._tools / tool), "-D", str(self._folder), *words]
+        environment = _environment(self._user)
+        subprocess.run(command, check=True, user=self._user, cwd="/", stdout=subprocess.DEVNULL, env=environment)
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The URL of an empty server of our own, on a port of loopback. It refuses to run as root, who lends it a user."""
-    tools = _postgresql_tools()
-    user = "postgres" if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="vireid-postgresql-"))  # pytest's own folders are closed to other users
-    if user:
-        shutil.chown(folder, user)
-    port = free_port()
-
-    def run(tool: str, *words: str) -> None:
-        command = [str(tools / tool), *words]
-        subprocess.run(command, check=True, user=user, cwd="/", stdout=subprocess.DEVNULL, env=_environment(user))
-
-    run("initdb", "-D", str(folder), "-U", "vireid", "-A", "trust", "-E", "UTF8", "--no-sync")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-    run("pg_ctl", "-D", str(folder), "-o", options, "-l", str(folder / "log"), "-w", "start")
-    yield f"postgresql://vireid@127.0.0.1:{port}/postgres"
-    run("pg_ctl", "-D", str(folder), "-m", "immediate", "-w", "stop")
-    shutil.rmtree(folder)
+    server = PostgreSQL()
+    yield server.url
+    server.remove()
 
 
 def _postgresql_tools() -> Path:

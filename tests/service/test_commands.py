@@ -1,4 +1,4 @@
-"""`vireid keys`, `vireid audit`, taking over a gallery; and the README's three commands, as they stand there."""
+"""`vireid keys`, `vireid audit`; and the README's three commands, as they stand there."""
 
 import json
 import os
@@ -16,15 +16,12 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from service_fixtures import GALLERY, Service, free_port, search, told
+from service_fixtures import Service, free_port, told
 from typer.testing import CliRunner
 
 from vireid.cli.app import app
 from vireid.errors import UsageError
-from vireid.gallery import Gallery
-from vireid.methods.bundle import Bundle
-from vireid.service import Core, Settings, open_state
-from vireid.service.adopting import adopt
+from vireid.service import Settings, open_state
 from vireid.service.state import AuditEntry
 
 ROOT = Path(__file__).parents[2]
@@ -64,37 +61,6 @@ def test_audit_verify_says_what_it_found_by_its_exit_code(
     assert (found["sound"], found["entries"], found["findings"][0]["kind"]) == (False, 3, "edited")
     missing = CliRunner().invoke(app, ["audit", "verify", str(tmp_path / "none")])
     assert isinstance(missing.exception, UsageError)
-
-
-def test_a_gallery_is_taken_over_without_embedding_anew(
-    make_core: Callable[..., Core], pictures: Callable[..., list[Path]], model: Path, tmp_path: Path
-) -> None:
-    paths = pictures("crops", 6, seed=1)
-    bundle = Bundle.open(model)
-    built = tmp_path / "galleries" / "mine"
-    Gallery.build(built, bundle, tmp_path / "crops", modality="visible", camera=4,
-                  encoder=GALLERY.StripeEncoder(digest=bundle.digest))  # fmt: skip
-    paths[5].unlink()
-    core = make_core()
-    taken = adopt(core, built, purposes={"missing-person": "Act 1"})
-    assert taken == {"gallery": "mine", "pictures": 5, "unreadable": 1}
-    assert core.galleries.model("demo").encoder._encoder.embedded == 0  # type: ignore[attr-defined]
-    assert core.galleries.count("mine") == 5
-    assert adopt(core, built, purposes={}) is None
-    assert len(Gallery.open(built)) == 6  # what was taken over from is left as it was
-    with pytest.raises(UsageError, match="rename the folder"):
-        adopt(core, tmp_path / "My Gallery", purposes={})
-
-
-def test_a_gallery_of_another_model_is_not_taken_over(
-    make_core: Callable[..., Core], pictures: Callable[..., list[Path]], tmp_path: Path
-) -> None:
-    pictures("crops", 2)
-    other = GALLERY.write_bundle(tmp_path / "other", seed=5)
-    encoder = GALLERY.StripeEncoder(digest=other.digest)
-    Gallery.build(tmp_path / "mine", other, tmp_path / "crops", modality="visible", encoder=encoder)
-    with pytest.raises(UsageError, match="add --bundle NAME="):
-        adopt(make_core(), tmp_path / "mine", purposes={})
 
 
 @pytest.mark.slow
@@ -142,18 +108,3 @@ def curled(words: list[str], *, key: str, port: int, folder: Path) -> httpx.Resp
     transport: Any = httpx.HTTPTransport(retries=8)
     with httpx.Client(transport=transport, timeout=60) as client:
         return client.post(address, headers=headers, data=data, files=files)
-
-
-def test_a_search_in_a_gallery_that_was_taken_over(
-    make_service: Callable[..., Service], pictures: Callable[..., list[Path]], model: Path, tmp_path: Path
-) -> None:
-    paths = pictures("crops", 4, seed=1)
-    words = ("--modality", "visible", "--bundle", model, "--out", tmp_path / "mine")
-    bundle = Bundle.open(words[3])
-    encoder = GALLERY.StripeEncoder(digest=bundle.digest)
-    Gallery.build(tmp_path / "mine", bundle, tmp_path / "crops", modality="visible", encoder=encoder)
-    service = make_service()
-    adopt(service.core, tmp_path / "mine", purposes={"missing-person": "Act 1"})
-    hits = told(search(service.client("reader"), paths[2], "mine"), 201)["hits"]
-    assert len(hits) == 4
-    assert hits[0]["score"] > 0.999

@@ -43,12 +43,13 @@ def test_the_table_of_rights_is_the_one_in_force() -> None:
     said = {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in (row.split("|") for row in rows)}
     stands_for = {
         "see galleries, counts, purposes": Right.SEE_GALLERIES,
-        "see pictures, search, mark, see what matched": Right.SEARCH,
+        "see pictures, search, compare, mark, see what matched": Right.SEARCH,
         "add and delete pictures, see jobs": Right.ADD_IMAGES,
         "make and delete galleries, purposes, retention, import from a folder": Right.MANAGE_GALLERIES,
         "make and revoke keys": Right.MANAGE_KEYS,
         "read the audit, alarms, counts": Right.SEE_AUDIT,
         "figures (`/metrics`)": Right.SEE_METRICS,
+        "answer requests for access": Right.EXPORT_SUBJECTS,
     }
     for words, right in stands_for.items():
         assert [cell == "yes" for cell in said[words]] == [right in RIGHTS[role] for role in roles], words

@@ -1,10 +1,11 @@
 """Jobs outlast a stop of the service."""
 
+import hashlib
 import io
 import time
 import zipfile
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from vireid.service.core import Core
+from vireid.service.retention import expire
 from vireid.service.state import GalleryRow, ImageRow, Job, JobRow
 
 
@@ -111,3 +113,76 @@ def test_a_job_whose_archive_is_damaged_fails_and_the_next_one_runs(
     jobs = [ended(core, name) for name in names]
     assert [(job.state, job.problem) for job in jobs] == [("failed", "unreadable-archive"), ("done", "")]
     core.stop()
+
+
+def test_a_running_job_takes_the_retention_that_is_set_meanwhile(
+    make_core: Callable[..., Core], pictures: Callable[..., list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vireid.service.jobs._AT_ONCE", 2)
+    core = make_core()
+    gallery(core)
+    name = add(core, pictures("crops", 4))
+    whole = core.library.add
+
+    def and_shorten(*words: Any, **how: Any) -> Any:
+        rows = whole(*words, **how)
+        with core.ledger.transaction() as (session, _):
+            row = session.get_one(GalleryRow, "yard")
+            row.retention_days = 3
+            core.library.shorten(session, row)
+        return rows
+
+    monkeypatch.setattr(core.library, "add", and_shorten)
+    core.start()
+    ended(core, name)
+    core.stop()
+    with core.database.read() as session:
+        assert [(row.expires - row.added).days for row in session.scalars(select(ImageRow))] == [3] * 4
+
+
+def test_a_report_goes_with_its_pictures_and_after_a_week(
+    make_core: Callable[..., Core], pictures: Callable[..., list[Path]]
+) -> None:
+    core = make_core()
+    gallery(core)
+    paths = pictures("crops", 3)
+    name = add(core, paths)
+    core.start()
+    job = ended(core, name)
+    core.stop()
+
+    def files() -> list[str]:
+        with core.database.read() as session:
+            return [row.row["file"] for row in session.scalars(select(JobRow).order_by(JobRow.number))]
+
+    assert files() == ["000.png", "001.png", "002.png"]
+    core.library.delete("yard", [hashlib.sha256(paths[1].read_bytes()).hexdigest()], why="asked")
+    assert files() == ["000.png", "002.png"]
+    assert job.ended is not None
+    expire(core.library, now=job.ended + timedelta(days=6))
+    assert files() == ["000.png", "002.png"]
+    expire(core.library, now=job.ended + timedelta(days=7))
+    assert files() == []
+    with core.database.read() as session:
+        assert session.get_one(Job, name).done == 3  # how many there were is kept
+
+
+def test_what_was_deleted_before_its_row_was_written_gets_none(
+    make_core: Callable[..., Core], pictures: Callable[..., list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = make_core()
+    gallery(core)
+    name = add(core, pictures("crops", 2))
+    whole = core.library.add
+
+    def and_delete(*words: Any, **how: Any) -> Any:
+        rows = whole(*words, **how)
+        core.library.delete("yard", [rows[0]["image"]], why="asked")
+        return rows
+
+    monkeypatch.setattr(core.library, "add", and_delete)
+    core.start()
+    assert ended(core, name).done == 2
+    core.stop()
+    with core.database.read() as session:
+        assert [row.row["file"] for row in session.scalars(select(JobRow))] == ["001.png"]

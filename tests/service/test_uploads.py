@@ -114,6 +114,23 @@ def test_the_same_picture_again_is_known_and_takes_what_is_said_now(small: Servi
     assert [(hit["image"], hit["camera"]) for hit in found["hits"]] == [(first["image"], "7")]
 
 
+def test_what_is_not_said_again_stays_known(small: Service) -> None:
+    operator, auditor = small.client("operator"), small.client("auditor")
+    path, picture = "/v1/galleries/entrance/images", encoded("PNG")
+    files, said = {"picture": picture}, {"modality": "visible", "camera": "7"}
+    [row] = told(operator.post(path, files=files, data=said), 201)
+    told(operator.post(path, files=files, data={"modality": "visible"}), 201)  # no camera
+    assert told(operator.get(f"{path}/{row['image']}"))["camera"] == "7"
+    data = {"modality": "infrared", "cameras": "7", **DECLARED}
+    found = told(operator.post("/v1/galleries/entrance/searches", files=files, data=data), 201)
+    assert [hit["image"] for hit in found["hits"]] == [row["image"]]
+    assert told(auditor.get("/v1/audit?action=images.change"))["items"] == []
+    told(operator.post(path, files=files, data={"modality": "infrared"}), 201)
+    [entry] = told(auditor.get("/v1/audit?action=images.change"))["items"]
+    assert (entry["details"]["modality"], entry["details"]["camera"]) == ("infrared", None)
+    assert told(operator.get(f"{path}/{row['image']}"))["camera"] == "7"
+
+
 def test_archives_that_lie_are_refused(make_service: Callable[..., Service]) -> None:
     service = make_service(limits=Limits(archive_files=3, unpacked_bytes=1_000_000))
     admin = service.client("admin")

@@ -12,6 +12,7 @@ from vireid.cli import (
     compare,
     data,
     demo,
+    documents,
     evaluate,
     export,
     gallery,
@@ -71,6 +72,7 @@ app.command("search")(search.search)
 app.command("verify")(verify.verify)
 app.add_typer(gallery.app, name="gallery")
 app.command("serve")(serve.serve)
+app.command("documents")(documents.documents)
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(methods.app, name="methods")

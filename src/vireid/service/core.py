@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from vireid.errors import VireidError
 from vireid.service.audit import Anchors, Ledger
@@ -23,7 +23,7 @@ from vireid.service.searching import Searcher
 from vireid.service.secrets import Secrets
 from vireid.service.sessions import Sessions
 from vireid.service.settings import Settings
-from vireid.service.state import Database, GalleryRow, Key, Replay
+from vireid.service.state import Database, GalleryRow, Key
 
 __all__ = ["Core", "open_state"]
 
@@ -51,9 +51,10 @@ class Core:
         self.searcher = Searcher(self.database, self.ledger, self.galleries, settings)
         self.explainer = Explainer(self.ledger, self.galleries)
         self.jobs = Jobs(self.database, self.library, settings)
-        self.retention = Retention(self.library, minutes=settings.retention.every_minutes)
+        self.retention = Retention(self.library, settings.retention)
         self.embedding = ThreadPoolExecutor(1, "embedding")
         self.decoding = ThreadPoolExecutor(2, "decoding")
+        self.adding = ThreadPoolExecutor(2, "adding")  # of its own, so that uploads do not keep searches waiting
         self.metrics = Metrics()
         self.sessions = Sessions(settings.sessions)
         self.ready = False
@@ -90,13 +91,12 @@ class Core:
         if entry != anchored:
             _log.warning("audit.unanchored", entries=entry, anchored=anchored)
         self.ledger.record("service.start")
-        with self.database.write() as session:
-            session.execute(delete(Replay).where(Replay.status == 0))  # their requests were cut by the last stop
+        with self.database.read() as session:
             rows = list(session.scalars(select(GalleryRow).order_by(GalleryRow.id)))
         for row in rows:
             try:
                 self.galleries.model(row.bundle)
-                self.galleries.check_model(row.id, row.bundle)
+                self.galleries.bundle_of(row.id, row.bundle)
             except VireidError as error:  # its searches answer `model-refused`; the other galleries work
                 _log.error("gallery.unusable", gallery=row.id, error=str(error))
         self.jobs.start()
@@ -110,5 +110,8 @@ class Core:
         self.retention.stop()
         self.embedding.shutdown()
         self.decoding.shutdown()
-        self.ledger.record("service.stop")
-        self.database.close()
+        self.adding.shutdown()
+        try:
+            self.ledger.record("service.stop")
+        finally:  # also where the disk is full or the database away
+            self.database.close()

@@ -31,6 +31,15 @@ class Declaration(BaseModel):
     )
     authorised_until: Until = Field(description="when the authorisation ends; searches after that are refused")
 
+    def told(self) -> dict[str, str]:
+        """As the audit keeps it."""
+        return {
+            "purpose": self.purpose,
+            "case": self.case,
+            "authorisation": self.authorisation,
+            "authorised_until": self.authorised_until.isoformat(),
+        }
+
 
 def admissible(session: Session, gallery: str) -> list[Purpose]:
     """The gallery's purposes that were not withdrawn, by name."""

@@ -15,7 +15,7 @@ from vireid.service.keys import Caller
 from vireid.service.pictures import Decoded
 from vireid.service.problems import Problem
 from vireid.service.searching import direction
-from vireid.service.state import GalleryRow, ImageRow, Search
+from vireid.service.state import ImageRow, Search
 from vireid.types import Embeddings, Modality
 
 if TYPE_CHECKING:
@@ -42,18 +42,22 @@ class Explainer:
         self.ledger = ledger
         self.galleries = galleries
 
-    def check(self, gallery: GalleryRow) -> None:
+    def check(self, bundle: str, digest: str, search: Search) -> None:
         """Refuse what is known not to work before a picture is looked at.
 
+        bundle, digest: name and hash of the gallery's model now.
+
         Raises:
-            Problem: the gallery's model is an export, which cannot look at parts of pictures.
+            Problem: the model is an export, which cannot look at parts of pictures, or not the one that searched.
         """
-        if not self.galleries.explains(gallery.bundle):
+        if not self.galleries.explains(bundle):
             raise Problem("not-explainable", "the service runs an export of the model; this needs the model itself")
+        if search.model != digest:
+            raise Problem("not-explainable", "the gallery was given another model since; search again")
 
     def explain(
         self,
-        gallery: GalleryRow,
+        bundle: str,
         search: Search,
         hit: ImageRow,
         pictures: tuple[Sequence[Decoded], Decoded],
@@ -70,9 +74,9 @@ class Explainer:
         if not _alike(np.frombuffer(search.vector, np.float32), direction(vectors)):
             raise Problem("not-explainable", "this is not the picture that was searched with")
         found = self.galleries.explain(
-            gallery.bundle, (queries[0].pixels, search.modality), (candidate.pixels, Modality(hit.modality))
+            bundle, (queries[0].pixels, search.modality), (candidate.pixels, Modality(hit.modality))
         )
-        self.ledger.record("search.explain", key=caller.key, gallery=gallery.id, search=search.id, image=hit.id)
+        self.ledger.record("search.explain", key=caller.key, gallery=search.gallery, search=search.id, image=hit.id)
         return Explained(found, queries[0], candidate)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,17 +15,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vireid.errors import GalleryError, UsageError, choose
-from vireid.gallery import Gallery
-from vireid.gallery.header import HEADER
+from vireid.gallery import Gallery, Migration, Verification, verify
+from vireid.gallery.header import HEADER, read_header
 from vireid.gallery.store import KEY
+from vireid.gallery.tombstones import Tombstones
 from vireid.methods.bundle import Bundle
+from vireid.service.problems import Problem
 from vireid.types import Embeddings, Modality, Track, untracked
 
 if TYPE_CHECKING:
     from vireid.methods.encoder import Encoder
     from vireid.methods.explain import Explanation
 
-__all__ = ["Answer", "Galleries", "Hit", "Model", "OpenEncoder", "Picture", "Source"]
+__all__ = ["Answer", "Exchanged", "Galleries", "Hit", "Model", "OpenEncoder", "Picture", "Source"]
 
 _Seen = tuple[NDArray[np.uint8], str]  # pixels (H, W, 3), and what kind of camera saw them
 OpenEncoder = Callable[[Bundle], "Encoder"]
@@ -74,6 +77,10 @@ class Answer:
     mode: str
     note: str
     warning: str
+
+
+class Exchanged(Exception):  # noqa: N818
+    """The gallery has another model since the query was embedded: embed it again."""
 
 
 class _OneAtATime:
@@ -130,6 +137,7 @@ class Galleries:
         self._models: dict[str, Model] = {}
         self._open: dict[str, Gallery] = {}
         self._turns: dict[str, threading.RLock] = {}
+        self._migrating: set[str] = set()
 
     def model(self, name: str) -> Model:
         """The model of this name, opened when first asked for.
@@ -181,6 +189,12 @@ class Galleries:
                 self._open.pop(gallery, None)
         return gone
 
+    def leave_out(self, gallery: str, images: Sequence[str]) -> None:
+        """Remove pictures that were not deleted by anybody: they may come back."""
+        with self.turn(gallery):
+            self.delete(gallery, images)
+            Tombstones.read(self._path(gallery)).lift(images)
+
     def drop(self, gallery: str) -> None:
         """Remove the whole index."""
         with self.turn(gallery):
@@ -194,19 +208,54 @@ class Galleries:
         return len(self._opened(gallery)) if self._exists(gallery) else 0
 
     def search(
-        self, gallery: str, queries: Embeddings[Any], *, modality: str, top: int, filters: Mapping[str, Any]
+        self,
+        gallery: str,
+        queries: Embeddings[Any],
+        *,
+        digest: str,
+        modality: str,
+        top: int,
+        filters: Mapping[str, Any],
     ) -> Answer:
         """The first `top` pictures for one person, seen in the Q pictures of `queries`: a score is the mean over them.
 
+        digest: hash of the model that made the queries.
+
         Raises:
-            GalleryError: nothing was ever indexed here, or with another model. UsageError: a filter that is not there.
+            Exchanged: the gallery is of another model. GalleryError: nothing was ever indexed here. UsageError: a
+                filter that is not there.
         """
         # Without the gallery's turn: searches go on while it is written.
-        found = self._opened(gallery).search_vectors(
-            queries, modality=modality, top=top, filters=filters, together=True
-        )[0]
+        opened = self._opened(gallery)
+        if opened.header.digest != digest:
+            raise Exchanged
+        try:
+            found = opened.search_vectors(queries, modality=modality, top=top, filters=filters, together=True)[0]
+        except Exception as error:
+            header = read_header(self._path(gallery))
+            if header is not None and header.store != opened.header.store:  # exchanged while it was being read
+                with self._turn:
+                    self._open.pop(gallery, None)
+                raise Exchanged from error
+            raise
         hits = tuple(Hit(Path(hit.path).stem, hit.score, hit.llr, hit.false_matches) for hit in found)
         return Answer(hits, tuple(found.searched), found.mode, found.note, found.warning)
+
+    def verify(
+        self,
+        bundle: str,
+        pictures: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+        modalities: tuple[str, str],
+        *,
+        prior: float | None,
+    ) -> Verification:
+        """Two pictures compared by a model: `vireid.gallery.verify`.
+
+        Raises:
+            UsageError: the model is not calibrated for these modalities.
+        """
+        model = self.model(bundle)
+        return verify(model.bundle, pictures, modalities, prior=prior, encoder=model.encoder)
 
     def explains(self, bundle: str) -> bool:
         """Whether a model can say what matched."""
@@ -255,16 +304,60 @@ class Galleries:
         """Name -> hash of the models that are configured."""
         return {name: self.model(name).bundle.digest for name in self.bundles}
 
-    def check_model(self, gallery: str, bundle: str) -> None:
-        """Refuse a model that is not the gallery's.
+    def bundle_of(self, gallery: str, bundle: str) -> str:
+        """The name of the model that the gallery is searched with: `bundle`, or while the two are being exchanged and
+        `bundle` is what it was before, the other one.
 
         Raises:
-            GalleryError: the gallery was built with another one.
+            GalleryError: the gallery was built with a model that is none of those.
         """
-        if self._exists(gallery):
-            opened = self._opened(gallery)
-            if opened.header.digest != self.model(bundle).bundle.digest:
-                raise GalleryError(f"gallery {gallery} was built with another model than bundle {bundle} is now")
+        if not self._exists(gallery):
+            return bundle
+        digest = self._opened(gallery).header.digest
+        if digest == self.model(bundle).bundle.digest:
+            return bundle
+        with self._turn:
+            others = [name for name, model in self._models.items() if model.bundle.digest == digest]
+        if not others:
+            raise GalleryError(f"gallery {gallery} was built with another model than bundle {bundle} is now")
+        return others[0]
+
+    @contextmanager
+    def closed_to_writers(self, gallery: str) -> Iterator[None]:
+        """For work of hours: who wants to write is refused rather than kept waiting; searches go on."""
+        with self.turn(gallery):
+            self._migrating.add(gallery)
+        try:
+            yield
+        finally:
+            with self.turn(gallery), self._turn:
+                self._migrating.discard(gallery)
+                self._open.pop(gallery, None)
+
+    def refuse_migrating(self, gallery: str) -> None:
+        """For a writer that has the gallery's turn.
+
+        Raises:
+            Problem: the gallery is closed to writers.
+        """
+        if gallery in self._migrating:
+            raise Problem("migrating", "searches are answered; try again later", headers={"Retry-After": "600"})
+
+    def migrate(self, gallery: str, bundles: tuple[str, str], *, track: Track = untracked) -> Migration | None:
+        """Embed a gallery with the second of two models, beside what is there, and exchange; what was embedded before
+        a stop is not embedded again. None where there was nothing to do.
+
+        Raises:
+            DataError: pictures of the gallery are not as they were; it is left as it was.
+        """
+        if not self._exists(gallery):
+            return None
+        old, new = (self.model(name) for name in bundles)
+        opened = Gallery.open(self._path(gallery))
+        if opened.header.digest == new.bundle.digest:
+            return None
+        opened = Gallery.open(self._path(gallery), bundle=old.bundle)
+        return opened.migrate(new.bundle, encoders=(old.encoder, new.encoder), batch_size=_BATCH, track=track)
 
     def _exists(self, gallery: str) -> bool:
         return (self._path(gallery) / HEADER).is_file()

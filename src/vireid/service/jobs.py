@@ -1,4 +1,4 @@
-"""Work that outlasts its request: zip archives and root folders, one after the other, in a thread of their own."""
+"""Work that outlasts its request: archives, root folders, other models; one after the other, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 import threading
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,19 +15,25 @@ from typing import Any
 
 import structlog
 from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
 
 from vireid.data.images import SUFFIXES
 from vireid.errors import ImageError, UsageError, VireidError
-from vireid.service.library import Library
+from vireid.service.library import Library, existing
 from vireid.service.problems import Problem, problem_of
 from vireid.service.settings import Settings
-from vireid.service.state import Database, GalleryRow, Job, JobRow
+from vireid.service.state import Database, ImageRow, Job, JobRow
+from vireid.types import ItemT
 
 __all__ = ["Jobs", "opened_archive"]
 
 _AT_ONCE = 64  # pictures that are decoded, written and told together
 _BLOCK = 1 << 20
 _log = structlog.get_logger("vireid.service.jobs")
+
+
+class _Stopped(Exception):  # noqa: N818
+    """The service is being stopped."""
 
 
 class Jobs:
@@ -83,11 +89,12 @@ class Jobs:
             created=datetime.now(UTC),
             ended=None,
         )
-        if archive is not None:
-            archive.replace(self._archive(job.id))
         with self.library.ledger.transaction() as (session, record):
+            existing(session, gallery)
             session.add(job)
             record("job.add", key=key, gallery=gallery, job=job.id, kind=kind)
+            if archive is not None:
+                archive.replace(self._archive(job.id))
         self._waiting.put(job.id)
         return job
 
@@ -108,18 +115,19 @@ class Jobs:
     def _run(self, name: str) -> None:
         with self.database.read() as session:
             job = session.get(Job, name)
-            gallery = session.get(GalleryRow, job.gallery) if job else None
-        if job is None or gallery is None:  # deleted, with what it was to bring in
+        if job is None:  # deleted, with what it was to bring in
             self._archive(name).unlink(missing_ok=True)
             return
         if job.ended:  # a start puts what waits in line once more
             return
         try:
-            if job.kind == "archive":
+            if job.kind == "migration":
+                finished = self._migrate(job)
+            elif job.kind == "archive":
                 with opened_archive(self._archive(name), self.settings) as files:
-                    finished = self._bring_in(job, gallery, files)
+                    finished = self._bring_in(job, files)
             else:
-                finished = self._bring_in(job, gallery, self._root(job.detail["root"]))
+                finished = self._bring_in(job, self._root(job.detail["root"]))
         except Problem as problem:
             self._end(name, "failed", problem=problem.code)
         except VireidError as error:
@@ -129,7 +137,34 @@ class Jobs:
             if finished:
                 self._end(name, "done")
 
-    def _bring_in(self, job: Job, gallery: GalleryRow, files: Sequence[_Member | _File]) -> bool:
+    def _migrate(self, job: Job) -> bool:
+        """Give the gallery another model; False where the service was stopped before the end."""
+        self._change(job.id, state="running", total=0, done=0)
+        done = 0
+
+        def track(items: Iterable[ItemT], /, *, description: str, total: int | None = None) -> Iterator[ItemT]:  # noqa: ARG001
+            nonlocal done
+            self._add_total(job.id, total or 0)
+            for item in items:
+                if self._stopping.is_set():
+                    raise _Stopped
+                yield item
+                done += 1
+                if done % _AT_ONCE == 0:
+                    self._change(job.id, done=done)
+
+        try:
+            self.library.migrate(job.gallery, job.detail["bundle"], key=job.key, track=track)
+        except _Stopped:
+            return False
+        self._change(job.id, done=done)
+        return True
+
+    def _add_total(self, name: str, count: int) -> None:
+        with self.database.write() as session:
+            session.execute(update(Job).where(Job.id == name).values(total=Job.total + count))
+
+    def _bring_in(self, job: Job, files: Sequence[_Member | _File]) -> bool:
         """Add files to the gallery; False where the service was stopped before the end."""
         with self.database.write() as session:
             session.execute(delete(JobRow).where(JobRow.job == job.id))
@@ -139,14 +174,15 @@ class Jobs:
             if self._stopping.is_set():
                 return False
             read = ((file.name, file.read(self.settings.limits.pictures_bytes)) for file in part)
+            detail = job.detail
             rows = self.library.add(
-                gallery, read, modality=job.detail["modality"], camera=job.detail["camera"], key=job.key
+                job.gallery, read, modality=detail["modality"], camera=detail["camera"], key=job.key
             )
             with self.database.write() as session:
                 if session.get(Job, job.id) is None:  # deleted, with its gallery
                     self._archive(job.id).unlink(missing_ok=True)
                     return False
-                session.add_all(JobRow(job=job.id, number=done + place, row=row) for place, row in enumerate(rows, 1))
+                session.add_all(_told(session, job, rows, first=done + 1))
                 done += len(rows)
                 session.execute(update(Job).where(Job.id == job.id).values(done=done))
         return True
@@ -166,6 +202,16 @@ class Jobs:
     def _end(self, name: str, state: str, *, problem: str = "") -> None:
         self._change(name, state=state, problem=problem, ended=datetime.now(UTC))
         self._archive(name).unlink(missing_ok=True)
+
+
+def _told(session: Session, job: Job, rows: Sequence[dict[str, Any]], *, first: int) -> Iterator[JobRow]:
+    """The report's rows; a picture that has been deleted since gets none."""
+    named = [row["image"] for row in rows if row["state"] in ("added", "known")]
+    there = select(ImageRow.id).where(ImageRow.gallery == job.gallery, ImageRow.id.in_(named))
+    gone = set(named) - set(session.scalars(there))
+    for number, row in enumerate(rows, first):
+        if row.get("image") not in gone:
+            yield JobRow(job=job.id, number=number, image=row.get("image"), row=row)
 
 
 class _File:

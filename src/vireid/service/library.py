@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,10 +15,10 @@ from vireid.service.audit import Ledger
 from vireid.service.galleries import Galleries, Picture
 from vireid.service.pictures import Decoded, Pictures, decode
 from vireid.service.problems import Problem, problem_of
-from vireid.service.state import Database, GalleryRow, ImageRow, Mark, Search
+from vireid.service.state import Database, GalleryRow, ImageRow, Job, JobRow, Mark, Search
 from vireid.types import Track, untracked
 
-__all__ = ["Library"]
+__all__ = ["Library", "existing", "forget", "new_row"]
 
 _AT_ONCE = 500  # names in one statement
 
@@ -39,7 +39,7 @@ class Library:
 
     def add(
         self,
-        gallery: GalleryRow,
+        gallery: str,
         files: Iterable[tuple[str, bytes | ImageError]],
         *,
         modality: str,
@@ -50,8 +50,32 @@ class Library:
         """Add picture files (name, and bytes or why there are none); returns one row a file: `added`, `known`,
         `unreadable` with the reason, or `refused`: deleted from this gallery before, and not to come back.
 
-        A known picture keeps its date of expiry and takes the modality and camera that are said now.
+        A known picture keeps its date of expiry and takes what is said now; a camera that is not said stays.
+
+        Raises:
+            Problem: the gallery has been deleted, or is getting another model.
         """
+        report, readable = self.read(files)
+        if readable:
+            with self.galleries.turn(gallery):
+                self.galleries.refuse_migrating(gallery)
+                refused = self.galleries.deleted_before(gallery, list(readable))
+                for row in report:
+                    if row.get("image") in refused:
+                        row |= {"state": "refused", "reason": "was deleted from this gallery before"}
+                new = [picture for name, picture in readable.items() if name not in refused]
+                if not new:
+                    return report
+                owner, seen, cameras = self._enter(gallery, new, modality=modality, camera=camera, key=key)
+                self.keep(owner, new, modality=modality, cameras=cameras, track=track)
+            for row in report:
+                if row["state"] == "added":
+                    row["state"] = "known" if row["image"] in seen else "added"
+                    seen.add(row["image"])
+        return report
+
+    def read(self, files: Iterable[tuple[str, bytes | ImageError]]) -> tuple[list[dict[str, Any]], dict[str, Decoded]]:
+        """One row a file, `added` or `unreadable`, and the pictures that could be read, by id."""
         report: list[dict[str, Any]] = []
         readable: dict[str, Decoded] = {}
         for name, data in files:
@@ -64,60 +88,61 @@ class Library:
                 continue
             report.append({"file": name, "state": "added", "image": picture.id})
             readable[picture.id] = picture
-        if readable:
-            with self.galleries.turn(gallery.id):
-                refused = self.galleries.deleted_before(gallery.id, list(readable))
-                for row in report:
-                    if row.get("image") in refused:
-                        row |= {"state": "refused", "reason": "was deleted from this gallery before"}
-                new = [picture for name, picture in readable.items() if name not in refused]
-                if not new:
-                    return report
-                known = self._write(gallery, new, modality=modality, camera=camera, key=key)
-                self._index(gallery, new, modality=modality, camera=camera, track=track)
-            seen = set(known)
-            for row in report:
-                if row["state"] == "added":
-                    row["state"] = "known" if row["image"] in seen else "added"
-                    seen.add(row["image"])
-        return report
+        return report, readable
 
-    def _write(
-        self, gallery: GalleryRow, pictures: Sequence[Decoded], *, modality: str, camera: str | None, key: str
-    ) -> list[str]:
-        """Rows and files; returns the ids that were there before."""
+    def keep(
+        self,
+        gallery: GalleryRow,
+        pictures: Sequence[Decoded],
+        *,
+        modality: str,
+        cameras: Mapping[str, str | None],
+        track: Track = untracked,
+    ) -> None:
+        """Write the pictures' files and index them; cameras: of each, by id. Their rows are the caller's business."""
+        for picture in pictures:
+            self.pictures.write(gallery.id, picture)
+        listed = [
+            Picture(one.id, self.pictures.path(gallery.id, one.id, one.suffix), modality, cameras[one.id])
+            for one in pictures
+        ]
+        self.galleries.add(gallery.id, gallery.bundle, listed, track=track)
+
+    def _enter(
+        self, gallery: str, pictures: Sequence[Decoded], *, modality: str, camera: str | None, key: str
+    ) -> tuple[GalleryRow, set[str], dict[str, str | None]]:
+        """Rows of the pictures; returns the gallery as it is now, the ids that were there before, and the camera of
+        each picture.
+        """
         now = datetime.now(UTC)
         ids = [picture.id for picture in pictures]
         with self.ledger.transaction() as (session, record):
-            if session.get(GalleryRow, gallery.id) is None:
-                raise Problem("not-found", "the gallery has been deleted")
-            rows = {row.id: row for row in self._rows(session, gallery.id, ids)}
+            owner = existing(session, gallery)
+            rows = {row.id: row for row in self._rows(session, gallery, ids)}
+            known, changed = set(rows), []
             for picture in pictures:
                 row = rows.get(picture.id)
                 if row is None:
-                    expires = now + timedelta(days=gallery.retention_days)
-                    row = ImageRow(gallery=gallery.id, id=picture.id, suffix=picture.suffix, added=now, expires=expires)
-                    session.add(row)
-                row.modality, row.camera = modality, camera
-            new = [name for name in ids if name not in rows]
-            if new:
-                record("images.add", key=key, gallery=gallery.id, images=new, modality=modality, camera=camera)
-        for picture in pictures:
-            self.pictures.write(gallery.id, picture)
-        return list(rows)
-
-    def _index(
-        self, gallery: GalleryRow, pictures: Sequence[Decoded], *, modality: str, camera: str | None, track: Track
-    ) -> None:
-        listed = [
-            Picture(one.id, self.pictures.path(gallery.id, one.id, one.suffix), modality, camera) for one in pictures
-        ]
-        self.galleries.add(gallery.id, gallery.bundle, listed, track=track)
+                    rows[picture.id] = new_row(picture.id, picture.suffix, owner, modality, camera, now)
+                    session.add(rows[picture.id])
+                    continue
+                before = (row.modality, row.camera)
+                row.modality, row.camera = modality, row.camera if camera is None else camera
+                if before != (row.modality, row.camera):
+                    changed.append(picture.id)
+            new = [name for name in ids if name not in known]
+            for action, names in (("images.add", new), ("images.change", changed)):
+                if names:
+                    record(action, key=key, gallery=gallery, images=names, modality=modality, camera=camera)
+        return owner, known, {name: row.camera for name, row in rows.items()}
 
     def delete(self, gallery: str, images: Sequence[str], *, why: str, key: str = "") -> dict[str, Any] | None:
         """Delete pictures for good: index, file, row, and what searches remember of them.
 
         Returns the receipt, which names the audit's entry; None where none of them is there.
+
+        Raises:
+            Problem: the gallery is getting another model.
         """
         with self.database.read() as session:
             rows = list(self._rows(session, gallery, images))
@@ -125,6 +150,7 @@ class Library:
             return None
         ids = [row.id for row in rows]
         with self.galleries.turn(gallery):
+            self.galleries.refuse_migrating(gallery)
             self.galleries.delete(gallery, ids)
             for row in rows:
                 self.pictures.delete(gallery, row.id, row.suffix)
@@ -137,9 +163,14 @@ class Library:
         return {"images": ids, "deleted": entry.at, "audit": {"number": entry.number, "hash": entry.hash}}
 
     def drop(self, gallery: str, *, key: str) -> dict[str, Any]:
-        """Delete a gallery with everything in it; returns the receipt."""
+        """Delete a gallery with everything in it; returns the receipt.
+
+        Raises:
+            Problem: the gallery is getting another model.
+        """
         counted = select(func.count()).select_from(ImageRow).where(ImageRow.gallery == gallery)
         with self.galleries.turn(gallery):
+            self.galleries.refuse_migrating(gallery)
             self.galleries.drop(gallery)
             if (self.galleries.folder / gallery).exists():
                 shutil.rmtree(self.galleries.folder / gallery)  # what cannot be removed gets no receipt
@@ -153,6 +184,33 @@ class Library:
             "deleted": entry.at,
             "audit": {"number": entry.number, "hash": entry.hash},
         }
+
+    def migrate(self, gallery: str, bundle: str, *, key: str, track: Track = untracked) -> None:
+        """Give a gallery another model. Searches are answered with the old one until the two are exchanged, and with
+        the new one from then on; nothing else is written meanwhile.
+
+        Raises:
+            Problem: the gallery has been deleted. DataError: pictures of it are not as they were.
+        """
+        with self.galleries.closed_to_writers(gallery):
+            with self.database.read() as session:
+                before = existing(session, gallery).bundle
+            found = self.galleries.migrate(gallery, (before, bundle), track=track)
+            with self.ledger.transaction() as (session, record):
+                row = existing(session, gallery)
+                was, row.bundle, row.digest = row.digest, bundle, self.galleries.model(bundle).bundle.digest
+                if found or was != row.digest:
+                    alike = found.agreement if found else None
+                    record(
+                        "gallery.migrate",
+                        key=key,
+                        gallery=gallery,
+                        model=row.digest,
+                        before=was,
+                        pictures=found.pictures if found else 0,
+                        same_first=alike.same_first if alike else None,
+                        overlap=alike.overlap if alike else None,
+                    )
 
     def shorten(self, session: Session, gallery: GalleryRow) -> None:
         """Let nothing of a gallery stay longer than its retention says now; dates that are earlier stay."""
@@ -173,9 +231,42 @@ class Library:
             yield from session.scalars(select(ImageRow).where(ImageRow.gallery == gallery, ImageRow.id.in_(part)))
 
 
+def existing(session: Session, gallery: str) -> GalleryRow:
+    """The gallery as it is now; who began while it was there may find it deleted.
+
+    Raises:
+        Problem: it has been deleted.
+    """
+    found = session.get(GalleryRow, gallery)
+    if found is None:
+        raise Problem("not-found", "the gallery has been deleted")
+    return found
+
+
+def new_row(
+    image: str, suffix: str, gallery: GalleryRow, modality: str, camera: str | None, added: datetime
+) -> ImageRow:
+    """The row of a picture whose retention begins now."""
+    return ImageRow(
+        gallery=gallery.id,
+        id=image,
+        suffix=suffix,
+        modality=modality,
+        camera=camera,
+        added=added,
+        expires=added + timedelta(days=gallery.retention_days),
+    )
+
+
 def forget(session: Session, gallery: str, images: Sequence[str]) -> None:
-    """Take pictures out of what searches remember: their place in results, marks on them, vectors made from them."""
+    """Take pictures out of what searches remember (their place in results, marks on them, vectors made from them) and
+    out of the reports of jobs.
+    """
     gone = set(images)
+    jobs = select(Job.id).where(Job.gallery == gallery)
+    for start in range(0, len(images), _AT_ONCE):
+        part = images[start : start + _AT_ONCE]
+        session.execute(delete(JobRow).where(JobRow.image.in_(part), JobRow.job.in_(jobs)))
     for search in session.scalars(select(Search).where(Search.gallery == gallery)):
         if any(result["image"] in gone for result in search.results):
             search.results = [result for result in search.results if result["image"] not in gone]

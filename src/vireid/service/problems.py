@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
 
+from sqlalchemy.exc import DBAPIError, OperationalError
 from starlette.responses import Response
 
 from vireid.errors import BundleError, DataError, GalleryError, ImageError, MissingExtraError, UsageError, VireidError
 
-__all__ = ["CODES", "Problem", "problem_of", "problem_response"]
+__all__ = ["CODES", "Problem", "problem_of", "problem_of_machine", "problem_response"]
+
+_FULL = ("No space left on device", "database or disk is full")  # as Lance and SQLite say it
 
 CODES: Mapping[str, tuple[int, str]] = {
     "no-key": (401, "A key is needed"),
@@ -24,6 +28,8 @@ CODES: Mapping[str, tuple[int, str]] = {
     "method-not-allowed": (405, "This path does not answer that method"),
     "exists": (409, "It exists already"),
     "in-progress": (409, "The first request with this idempotency key is still being answered"),
+    "migrating": (409, "The gallery is getting another model and takes no changes until that is done"),
+    "not-calibrated": (409, "Nobody measured what this model's scores mean for these modalities"),
     "gallery-empty": (409, "The gallery holds no picture"),
     "not-explainable": (409, "What matched cannot be shown"),
     "own-key": (409, "A key does not revoke itself"),
@@ -34,8 +40,10 @@ CODES: Mapping[str, tuple[int, str]] = {
     "idempotency-key-reused": (422, "The idempotency key belongs to another request"),
     "rate-limited": (429, "Too many requests"),
     "quota-exhausted": (429, "The key's searches of a day are used up"),
+    "disk-full": (507, "There is no room left on the disk"),
     "internal": (500, "Something went wrong here"),
     "model-refused": (503, "The gallery's model cannot be used"),
+    "database-away": (503, "The database does not answer"),
     "stopping": (503, "The service is being stopped"),
 }
 """Code -> status and title. Codes keep their meaning for good; docs/service.md lists them."""
@@ -69,6 +77,16 @@ def problem_of(error: VireidError) -> Problem:
     if isinstance(error, GalleryError | BundleError | MissingExtraError):
         return Problem("model-refused", "the log of the service says why")
     return Problem("internal", "the log of the service says why")
+
+
+def problem_of_machine(error: BaseException) -> Problem:
+    """What an error that nobody expected comes to: a full disk and a database that is away pass, the rest is ours."""
+    text = str(error)
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(sign in text for sign in _FULL):
+        return Problem("disk-full", "nothing of this request is kept unless it is there afterwards; ask again later")
+    if isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, OperationalError)):
+        return Problem("database-away", "ask again in a moment", headers={"Retry-After": "5"})
+    return Problem("internal")
 
 
 def problem_response(problem: Problem, *, request: str) -> Response:

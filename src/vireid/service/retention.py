@@ -11,7 +11,9 @@ from sqlalchemy import delete, select
 
 from vireid.errors import VireidError
 from vireid.service.library import Library
-from vireid.service.state import Alarm, GalleryRow, ImageRow, Job, Replay, Search
+from vireid.service.problems import Problem
+from vireid.service.settings import Retention as Periods
+from vireid.service.state import Alarm, GalleryRow, ImageRow, Job, JobRow, Replay, Search
 
 __all__ = ["Retention", "expire"]
 
@@ -21,9 +23,11 @@ _ALARMS_AND_JOBS = timedelta(days=366)
 _log = structlog.get_logger("vireid.service.retention")
 
 
-def expire(library: Library, *, now: datetime | None = None) -> dict[str, int]:
-    """Delete expired pictures and searches, old answers and jobs, and folders that no gallery owns; returns how many
-    pictures and searches there were.
+def expire(library: Library, *, reports: int = Periods().reports, now: datetime | None = None) -> dict[str, int]:
+    """Delete expired pictures and searches, old answers, reports and jobs, and folders that no gallery owns; returns
+    how many pictures and searches there were. A gallery that is getting another model waits for the next turn.
+
+    reports: days for which rows of a job's report stay.
 
     Raises:
         VireidError: of the first gallery whose pictures could not be deleted, after everything else was.
@@ -31,11 +35,12 @@ def expire(library: Library, *, now: datetime | None = None) -> dict[str, int]:
     now = now or datetime.now(UTC)
     pictures = 0
     failed: dict[str, VireidError] = {}  # a damaged gallery must not keep what others hold
+    later: set[str] = set()  # galleries that are getting another model
     while True:
         with library.database.read() as session:
             due = session.execute(
                 select(ImageRow.gallery, ImageRow.id)
-                .where(ImageRow.expires <= now, ImageRow.gallery.not_in(failed))
+                .where(ImageRow.expires <= now, ImageRow.gallery.not_in({*failed, *later}))
                 .limit(_AT_ONCE)
             ).all()
         if not due:
@@ -47,12 +52,18 @@ def expire(library: Library, *, now: datetime | None = None) -> dict[str, int]:
                 pictures += len(images)
             except VireidError as error:
                 failed[gallery] = error
+            except Problem as problem:
+                if problem.code != "migrating":
+                    raise
+                later.add(gallery)
     with library.ledger.transaction() as (session, record):
         old = list(session.scalars(select(Search.id).where(Search.expires <= now)))
         for start in range(0, len(old), _AT_ONCE):
             session.execute(delete(Search).where(Search.id.in_(old[start : start + _AT_ONCE])))
         session.execute(delete(Replay).where(Replay.at <= now - _REPLAYS))
         session.execute(delete(Alarm).where(Alarm.at <= now - _ALARMS_AND_JOBS))
+        told = select(Job.id).where(Job.ended <= now - timedelta(days=reports))
+        session.execute(delete(JobRow).where(JobRow.job.in_(told)))
         session.execute(delete(Job).where(Job.ended <= now - _ALARMS_AND_JOBS))
         if old:
             record("searches.expire", searches=len(old))
@@ -73,10 +84,11 @@ def _remove_orphans(library: Library, known: set[str]) -> None:
 class Retention:
     """Calls `expire` again and again in a thread. sound: whether the last call did not fail."""
 
-    def __init__(self, library: Library, *, minutes: int) -> None:
+    def __init__(self, library: Library, periods: Periods) -> None:
         self.library = library
+        self.periods = periods
         self.sound = True
-        self._seconds = minutes * 60
+        self._seconds = periods.every_minutes * 60
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="retention", daemon=True)
 
@@ -90,7 +102,7 @@ class Retention:
     def _work(self) -> None:
         while True:
             try:
-                gone = expire(self.library)
+                gone = expire(self.library, reports=self.periods.reports)
                 self.sound = True
                 if any(gone.values()):
                     _log.info("retention", **gone)

@@ -31,6 +31,7 @@ class Right(StrEnum):
     SEE_AUDIT = "see-audit"
     SEE_METRICS = "see-metrics"
     EXPORT_MARKS = "export-marks"
+    EXPORT_SUBJECTS = "export-subjects"
 
 
 class Body(StrEnum):
@@ -50,7 +51,7 @@ RIGHTS: Mapping[Role, frozenset[Right]] = {
     Role.READER: _READER,
     Role.OPERATOR: _OPERATOR,
     Role.AUDITOR: frozenset({Right.SEE_GALLERIES, Right.SEE_AUDIT, Right.SEE_METRICS}),
-    Role.ADMIN: _OPERATOR | {Right.MANAGE_GALLERIES, Right.MANAGE_KEYS},
+    Role.ADMIN: _OPERATOR | {Right.MANAGE_GALLERIES, Right.MANAGE_KEYS, Right.EXPORT_SUBJECTS},
 }
 """Export for training is in none of them: it is given to a single key, by name."""
 
@@ -81,6 +82,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", f"{_GALLERY}/purposes"): Rule(Right.SEE_GALLERIES),
     ("POST", f"{_GALLERY}/purposes"): Rule(Right.MANAGE_GALLERIES, Body.JSON, repeatable=True),
     ("DELETE", f"{_GALLERY}/purposes/{{purpose}}"): Rule(Right.MANAGE_GALLERIES),
+    ("POST", f"{_GALLERY}/migrations"): Rule(Right.MANAGE_GALLERIES, Body.JSON, repeatable=True),
     ("GET", f"{_GALLERY}/images"): Rule(Right.SEE_IMAGES),
     ("POST", f"{_GALLERY}/images"): Rule(Right.ADD_IMAGES, Body.PICTURES, repeatable=True),
     ("POST", f"{_GALLERY}/archives"): Rule(Right.ADD_IMAGES, Body.ARCHIVE, repeatable=True),
@@ -90,6 +92,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("DELETE", f"{_GALLERY}/images/{{image}}"): Rule(Right.DELETE_IMAGES),
     ("POST", f"{_GALLERY}/searches"): Rule(Right.SEARCH, Body.PICTURES),
     ("POST", f"{_GALLERY}/images/{{image}}/searches"): Rule(Right.SEARCH, Body.JSON),
+    ("POST", f"{_GALLERY}/verifications"): Rule(Right.SEARCH, Body.PICTURES),
     ("GET", f"{_GALLERY}/searches"): Rule(Right.SEARCH),
     ("GET", f"{_GALLERY}/searches/{{search}}"): Rule(Right.SEARCH),
     ("POST", f"{_GALLERY}/searches/{{search}}/marks"): Rule(Right.SEARCH, Body.JSON, repeatable=True),
@@ -97,6 +100,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", f"{_GALLERY}/jobs"): Rule(Right.ADD_IMAGES),
     ("GET", f"{_GALLERY}/jobs/{{job}}"): Rule(Right.ADD_IMAGES),
     ("GET", f"{_GALLERY}/jobs/{{job}}/report"): Rule(Right.ADD_IMAGES),
+    ("POST", f"{_GALLERY}/subject-exports"): Rule(Right.EXPORT_SUBJECTS, Body.JSON),
     ("GET", f"{_GALLERY}/training-marks"): Rule(Right.EXPORT_MARKS),
     ("GET", "/v1/keys"): Rule(Right.MANAGE_KEYS),
     ("POST", "/v1/keys"): Rule(Right.MANAGE_KEYS, Body.JSON),

@@ -35,6 +35,7 @@ __all__ = [
     "Line",
     "MarkIn",
     "MarkOut",
+    "MigrationIn",
     "Name",
     "Page",
     "PairOut",
@@ -44,8 +45,10 @@ __all__ = [
     "Receipt",
     "SearchOut",
     "SimilarIn",
+    "SubjectIn",
     "TrainingMark",
     "VerificationOut",
+    "VerifiedOut",
 ]
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -156,6 +159,10 @@ class ImportIn(_In):
     camera: Cameras | None = None
 
 
+class MigrationIn(_In):
+    bundle: Name = Field(description="the model to be, of the operator's configuration", examples=["better"])
+
+
 class JobOut(_Out):
     id: str
     kind: str
@@ -234,6 +241,28 @@ class SimilarIn(_In):
     top: int = Field(10, ge=1)
     cameras: list[Cameras] = []
     modalities: list[Modality] = []
+
+
+class VerifiedOut(_Out):
+    gallery: str
+    at: datetime
+    modalities: tuple[Modality, Modality]
+    score: float
+    llr: float = Field(description="natural log-likelihood ratio of one person against two")
+    interval: tuple[float, float] = Field(description="of the ratio, 95 %, over the people of the calibration")
+    seen: bool = Field(description="the calibration saw scores like this one; else the ratio is not to be relied on")
+    false_match_rate: float = Field(description="share of pairs of two people that reach this ratio")
+    prior: float | None = Field(description="probability of one person before the comparison, as it was declared")
+    posterior: float | None = Field(description="the probability after it; null without a prior")
+    calibration: str = Field(description="the calibration's hash")
+    warning: str = "A ratio weighs evidence; how likely one person is depends on the prior, which the case must give."
+
+
+class SubjectIn(_In):
+    images: list[Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]] = Field(
+        min_length=1, max_length=500, description="the pictures that show the person, as people found them"
+    )
+    case: Line = Field(description="the request that is answered", examples=["access request 12/26"])
 
 
 class MarkIn(_In):

@@ -41,6 +41,7 @@ class Retention(Options):
 
     images: int = Field(30, ge=1, le=3650, description="pictures and their vectors")
     searches: int = Field(90, ge=1, le=3650, description="searches, their results and marks")
+    reports: int = Field(7, ge=1, le=366, description="rows of a job's report, which name files and pictures")
     every_minutes: int = Field(60, ge=1, le=1440, description="how often what has expired is deleted")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -51,10 +52,16 @@ class Anchors:
         last = self.last()
         bare = Anchor(number, hash_, datetime.now(UTC).isoformat(), last.signature if last else BEGINNING)
         anchor = Anchor(**{**asdict(bare), "signature": self._secrets.signature(bare.text())})
-        with self.file.open("ab") as stream:
-            stream.write((json.dumps(asdict(anchor)) + "\n").encode())
-            stream.flush()
-            os.fsync(stream.fileno())
+        with self.file.open("ab", buffering=0) as stream:
+            size = stream.seek(0, os.SEEK_END)
+            line = (json.dumps(asdict(anchor)) + "\n").encode()
+            try:
+                if stream.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.file))
+                os.fsync(stream.fileno())
+            except OSError:
+                stream.truncate(size)  # half a line would look like tampering
+                raise
         return anchor
 
     def last(self) -> Anchor | None:

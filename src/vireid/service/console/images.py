@@ -7,7 +7,7 @@ import shutil
 from typing import IO, Annotated
 
 from fastapi import File, Form, Query, Request, UploadFile
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from vireid.service.console.forms import chosen_files, go, pages, validated
 from vireid.service.console.rendering import rendered
@@ -95,7 +95,7 @@ def show_image(request: Request, core: TheCore, gallery: GalleryName, image: Ima
 
 
 @router.get(f"{_PAGE}/images/{{image}}/picture")
-def show_picture(core: TheCore, caller: TheCaller, gallery: GalleryName, image: ImageId) -> FileResponse:
+def show_picture(core: TheCore, caller: TheCaller, gallery: GalleryName, image: ImageId) -> Response:
     return images.show_picture(core, caller, gallery, image)
 
 

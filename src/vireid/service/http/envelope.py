@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vireid.service.http.answers import answer, in_console
-from vireid.service.problems import Problem
+from vireid.service.problems import problem_of_machine
 
 if TYPE_CHECKING:
     from vireid.service.metrics import Metrics
@@ -78,11 +79,13 @@ class Envelope:
         structlog.contextvars.bind_contextvars(request=request)
         try:
             await self.app(scope, receive, sending)
-        except Exception:
+        except ClientDisconnect:
+            _log.info("request.cut")
+        except Exception as error:
             _log.exception("request.failed")
             if status:
                 raise  # the answer has begun; the server cuts the connection
-            await answer(Problem("internal"), scope)(scope, receive, sending)
+            await answer(problem_of_machine(error), scope)(scope, receive, sending)
         finally:
             seconds = time.monotonic() - began
             route = state.get("route", "(none)")

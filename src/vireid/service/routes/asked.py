@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path as FilePath
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Path, Query, Request
@@ -70,6 +71,18 @@ def read_image(core: Core, gallery: str, image: str) -> ImageRow:
     if found is None:
         raise Problem("not-found", "there is no such picture")
     return found
+
+
+def read_picture(path: FilePath) -> bytes:
+    """The picture's bytes.
+
+    Raises:
+        Problem: it is not there.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise Problem("not-found", "the picture has been deleted, or is being added") from None
 
 
 def page(

@@ -21,6 +21,7 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 _MOST_FINDINGS = 100
+_COUNTED = ("search", "search.refused", "verification", "verification.refused", "subject.export", "mark")
 
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z.-]{1,40}$")]
 
@@ -65,15 +66,15 @@ def verification(core: TheCore) -> VerificationOut:
     )
 
 
-@router.get("/counts", summary="Searches of a year, by gallery and purpose")
+@router.get("/counts", summary="Searches, verifications and subject exports of a year")
 def counts(core: TheCore, caller: TheCaller, year: Annotated[int, Query(ge=2000, le=9999)]) -> list[dict[str, Any]]:
-    """Made, refused, and confirmations by a second person, as annual reports want them."""
+    """Made and refused by gallery and purpose, and confirmations by a second person, as annual reports want them."""
     found: Counter[tuple[str, str, str]] = Counter()
     for entry in _of_year(core, caller, year):
         details = json.loads(entry.details)
-        if entry.action in ("search", "search.refused"):
-            found[entry.gallery, details["purpose"], entry.action] += 1
-        elif entry.action == "mark" and details["standing"] == "confirmed" and details["verdict"] == "same":
+        if entry.action != "mark":
+            found[entry.gallery, details.get("purpose", ""), entry.action] += 1
+        elif details["standing"] == "confirmed" and details["verdict"] == "same":
             found[entry.gallery, "", "confirmed"] += 1
     return [
         {"gallery": gallery, "purpose": purpose or None, "what": what, "number": number}
@@ -100,9 +101,7 @@ def alarms(core: TheCore, caller: TheCaller, after: After = None, limit: Limit =
 
 def _of_year(core: Any, caller: Caller, year: int) -> list[AuditEntry]:
     begin, end = datetime(year, 1, 1).isoformat(), datetime(year, 12, 31).date().isoformat() + "U"
-    wanted = select(AuditEntry).where(
-        AuditEntry.at >= begin, AuditEntry.at < end, AuditEntry.action.in_(("search", "search.refused", "mark"))
-    )
+    wanted = select(AuditEntry).where(AuditEntry.at >= begin, AuditEntry.at < end, AuditEntry.action.in_(_COUNTED))
     if not caller.unbounded:
         wanted = wanted.where(AuditEntry.gallery.in_(caller.galleries))
     with core.database.read() as session:

@@ -17,6 +17,8 @@ from vireid.service.schemas import (
     GalleryChange,
     GalleryIn,
     GalleryOut,
+    JobOut,
+    MigrationIn,
     Page,
     PurposeIn,
     PurposeOut,
@@ -91,6 +93,16 @@ def change_gallery(core: TheCore, caller: TheCaller, gallery: GalleryName, asked
 def delete_gallery(core: TheCore, caller: TheCaller, gallery: GalleryName) -> Receipt:
     read_gallery(core, gallery)
     return Receipt.model_validate(core.library.drop(gallery, key=caller.key))
+
+
+@router.post("/{gallery}/migrations", status_code=202, summary="Give a gallery another model")
+def migrate_gallery(core: TheCore, caller: TheCaller, gallery: GalleryName, asked: MigrationIn) -> JobOut:
+    """All its pictures are embedded anew, in a job. Searches are answered meanwhile, with the old model to the end;
+    adding and deleting are refused. The new model is opened before this is answered.
+    """
+    read_gallery(core, gallery)
+    core.galleries.model(asked.bundle)
+    return JobOut.model_validate(core.jobs.add(gallery, "migration", {"bundle": asked.bundle}, key=caller.key))
 
 
 @router.get("/{gallery}/purposes", tags=["purposes"], summary="The register of admissible purposes")

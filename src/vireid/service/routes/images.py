@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from anyio import open_file
 from fastapi import APIRouter, File, Form, Header, Query, Request, UploadFile
 from sqlalchemy import select
-from starlette.responses import FileResponse
+from starlette.responses import Response
 
 from vireid.errors import choose
 from vireid.service.core import Core
@@ -29,6 +29,7 @@ from vireid.service.routes.asked import (
     page,
     read_gallery,
     read_image,
+    read_picture,
 )
 from vireid.service.schemas import Cameras, ImageOut, ImportIn, ImportRow, JobOut, Page, Receipt
 from vireid.service.state import ImageRow
@@ -76,10 +77,10 @@ async def add_images(
     camera: Annotated[Cameras | None, Form()] = None,
 ) -> list[ImportRow]:
     """One row a file, in order. They can be found as soon as this is answered."""
-    row = await asyncio.to_thread(read_gallery, core, gallery)
+    await asyncio.to_thread(read_gallery, core, gallery)
     files = await read_uploads(core, picture)
-    adding = partial(core.library.add, row, files, modality=str(modality), camera=camera, key=caller.key)
-    report = await asyncio.get_running_loop().run_in_executor(core.decoding, adding)
+    adding = partial(core.library.add, gallery, files, modality=str(modality), camera=camera, key=caller.key)
+    report = await asyncio.get_running_loop().run_in_executor(core.adding, adding)
     return [ImportRow.model_validate(line) for line in report]
 
 
@@ -124,19 +125,17 @@ def show_image(core: TheCore, gallery: GalleryName, image: ImageId) -> ImageOut:
 @router.get(
     "/images/{image}/picture",
     summary="The picture itself",
-    response_class=FileResponse,
+    response_class=Response,
     responses={200: {"content": {media: {} for media in sorted(MEDIA_TYPES.values())}}},
 )
-def show_picture(core: TheCore, caller: TheCaller, gallery: GalleryName, image: ImageId) -> FileResponse:
+def show_picture(core: TheCore, caller: TheCaller, gallery: GalleryName, image: ImageId) -> Response:
     """Each look is told to the audit. Pictures of restricted galleries are not given out."""
     row = read_image(core, gallery, image)
     if read_gallery(core, gallery).restricted:
         raise Problem("pictures-restricted", "their terms forbid it")
-    path = core.library.pictures.path(gallery, row.id, row.suffix)
-    if not path.is_file():
-        raise Problem("not-found", "the picture has been deleted, or is being added")
+    data = read_picture(core.library.pictures.path(gallery, row.id, row.suffix))
     core.ledger.record("image.show", key=caller.key, gallery=gallery, image=image)
-    return FileResponse(path, media_type=MEDIA_TYPES[row.suffix])
+    return Response(data, media_type=MEDIA_TYPES[row.suffix])
 
 
 @router.delete("/images/{image}", summary="Delete a picture for good")

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from vireid.service.core import Core
 from vireid.service.declaration import Declaration, Until
 from vireid.service.explaining import Explained
-from vireid.service.galleries import Answer
+from vireid.service.galleries import Answer, Exchanged
 from vireid.service.keys import Caller
 from vireid.service.marks import Standing, confirmed_pairs, mark, marks_of, said_by, standing
 from vireid.service.pictures import Decoded, decode
@@ -30,6 +30,7 @@ from vireid.service.routes.asked import (
     page,
     read_gallery,
     read_image,
+    read_picture,
 )
 from vireid.service.routes.images import read_uploads
 from vireid.service.schemas import (
@@ -49,14 +50,15 @@ from vireid.service.schemas import (
     TrainingMark,
 )
 from vireid.service.searching import Asked
-from vireid.service.state import GalleryRow, ImageRow, Mark, Search
-from vireid.types import Modality
+from vireid.service.state import ImageRow, Mark, Search
+from vireid.types import Embeddings, Modality
 
 __all__ = ["explained", "router"]
 
 _PAIRS = 4  # regions that count together and are told
 
 router = APIRouter(prefix="/v1/galleries/{gallery}", tags=["searches"])
+_EXCHANGES = 5  # times that a gallery may get another model while one search waits
 
 
 @router.post("/searches", status_code=201, summary="Search with one picture or several of one person")
@@ -79,12 +81,12 @@ async def search(
         purpose=purpose, case=case, authorisation=authorisation, authorised_until=authorised_until
     )
     asked = Asked(declaration=declaration, modality=str(modality), top=top, filters=_filters(cameras, modalities))
-    row = await asyncio.to_thread(_allowed, core, gallery, asked, caller)
+    await asyncio.to_thread(_allowed, core, gallery, asked, caller)
     files = await read_uploads(core, picture)
     loop = asyncio.get_running_loop()
     decoding = [partial(decode, data, max_pixels=core.settings.limits.pixels) for _, data in files]
     decoded = await asyncio.gather(*(loop.run_in_executor(core.decoding, one) for one in decoding))
-    return await _answered(core, row, decoded, asked, caller)
+    return await _answered(core, gallery, decoded, asked, caller)
 
 
 @router.post("/images/{image}/searches", status_code=201, summary="Search with a picture of the gallery")
@@ -103,10 +105,10 @@ async def search_similar(
         filters=_filters(said.cameras, said.modalities),
         image=image,
     )
-    row = await asyncio.to_thread(_allowed, core, gallery, asked, caller)
+    await asyncio.to_thread(_allowed, core, gallery, asked, caller)
     decoding = partial(_decode_image, core, picture)
     decoded = await asyncio.get_running_loop().run_in_executor(core.decoding, decoding)
-    return await _answered(core, row, [decoded], asked, caller)
+    return await _answered(core, gallery, [decoded], asked, caller)
 
 
 @router.get("/searches", summary="Searches of the gallery, newest first")
@@ -188,9 +190,9 @@ async def explained(
     Raises:
         Problem: no such search or hit, other pictures than those searched with, or a model that cannot explain.
     """
-    row = await asyncio.to_thread(read_gallery, core, gallery)
-    await asyncio.to_thread(core.explainer.check, row)
+    bundle, digest = await asyncio.to_thread(_model, core, gallery)
     made, hit = await asyncio.to_thread(_search_and_hit, core, gallery, search, image)
+    await asyncio.to_thread(core.explainer.check, bundle, digest, made)
     loop, pixels = asyncio.get_running_loop(), core.settings.limits.pixels
     decoding = [partial(_decode_image, core, hit)]
     if made.image is not None:
@@ -201,9 +203,9 @@ async def explained(
     else:
         decoding += [partial(decode, data, max_pixels=pixels) for _, data in await read_uploads(core, uploads)]
     candidate, *queries = await asyncio.gather(*(loop.run_in_executor(core.decoding, one) for one in decoding))
-    batcher = await asyncio.to_thread(core.batcher, row.bundle)
+    batcher = await asyncio.to_thread(core.batcher, bundle)
     vectors = await batcher.embed([picture.pixels for picture in queries], Modality(made.modality))
-    return await asyncio.to_thread(core.explainer.explain, row, made, hit, (queries, candidate), vectors, caller)
+    return await asyncio.to_thread(core.explainer.explain, bundle, made, hit, (queries, candidate), vectors, caller)
 
 
 @router.get("/training-marks", summary="Decided pairs, to train with")
@@ -217,27 +219,42 @@ def training_marks(core: TheCore, caller: TheCaller, gallery: GalleryName) -> Pa
     return Page(items=marks, next=None)
 
 
-async def _answered(core: Core, row: GalleryRow, pictures: list[Decoded], asked: Asked, caller: Caller) -> SearchOut:
-    batcher = await asyncio.to_thread(core.batcher, row.bundle)
-    queries = await batcher.embed([picture.pixels for picture in pictures], Modality(asked.modality))
-    found, answer, images = await asyncio.to_thread(core.searcher.answer, row, queries, asked, caller)
-    return _shown(found, _hits(found, images, {}, caller), answer)
+async def _answered(core: Core, gallery: str, pictures: list[Decoded], asked: Asked, caller: Caller) -> SearchOut:
+    for _ in range(_EXCHANGES):
+        bundle, digest = await asyncio.to_thread(_model, core, gallery)
+        batcher = await asyncio.to_thread(core.batcher, bundle)
+        queries = await batcher.embed([picture.pixels for picture in pictures], Modality(asked.modality))
+        try:
+            found, answer, images = await asyncio.to_thread(_answer, core, gallery, queries, asked, caller, digest)
+        except Exchanged:
+            continue
+        return _shown(found, _hits(found, images, {}, caller), answer)
+    raise Problem("migrating", "the gallery got another model meanwhile; ask again", headers={"Retry-After": "1"})
 
 
-def _allowed(core: Core, name: str, asked: Asked, caller: Caller) -> GalleryRow:
-    row = read_gallery(core, name)
-    core.searcher.check(name, asked, caller)
-    core.galleries.check_model(name, row.bundle)
-    return row
+def _allowed(core: Core, name: str, asked: Asked, caller: Caller) -> None:
+    read_gallery(core, name)
+    with core.searcher.unless_deleted(name):
+        core.searcher.check(name, asked, caller)
+
+
+def _model(core: Core, name: str) -> tuple[str, str]:
+    """Name and hash of the model that the gallery is searched with now."""
+    with core.searcher.unless_deleted(name):
+        bundle = core.galleries.bundle_of(name, read_gallery(core, name).bundle)
+        return bundle, core.galleries.model(bundle).bundle.digest
+
+
+def _answer(
+    core: Core, gallery: str, queries: Embeddings[Any], asked: Asked, caller: Caller, digest: str
+) -> tuple[Search, Answer, dict[str, ImageRow]]:
+    with core.searcher.unless_deleted(gallery):
+        return core.searcher.answer(gallery, queries, asked, caller, digest=digest)
 
 
 def _decode_image(core: Core, image: ImageRow) -> Decoded:
     path = core.library.pictures.path(image.gallery, image.id, image.suffix)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise Problem("not-found", "the picture has been deleted, or is being added") from None
-    return decode(data, max_pixels=core.settings.limits.pixels)
+    return decode(read_picture(path), max_pixels=core.settings.limits.pixels)
 
 
 def _search_and_hit(core: Core, gallery: str, search: str, image: str) -> tuple[Search, ImageRow]:

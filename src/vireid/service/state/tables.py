@@ -169,12 +169,15 @@ class Job(Base):
 
 
 class JobRow(Base):
-    """What became of one file of a job."""
+    """What became of one file of a job; it goes with its picture. image: of which it tells, if any."""
 
     __tablename__ = "job_rows"
     job: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    image: Mapped[str | None] = mapped_column(String(64))
     row: Mapped[dict[str, Any]]
+
+    __table_args__ = (Index("job_rows_by_image", "image"),)
 
 
 class Replay(Base):
@@ -202,4 +205,4 @@ class AuditEntry(Base):
     previous: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
 
-    __table_args__ = (Index("audit_by_gallery", "gallery", "number"),)
+    __table_args__ = (Index("audit_by_gallery", "gallery", "number"), Index("audit_by_actor", "actor", "at"))
