@@ -16,7 +16,7 @@ from vireid.gallery.milvus import MilvusStore
 Reopen = Callable[[], GalleryStore]
 
 
-@pytest.fixture(params=["memory", "lance", "lance with an index", "milvus"])
+@pytest.fixture(params=["memory", "lance", "lance by codes", "milvus"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
     """Opens the store as another process would; memory has no other process."""
     if request.param == "memory":
@@ -24,7 +24,7 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
         return lambda: store
     if request.param == "milvus":
         return lambda: MilvusStore(str(tmp_path / "milvus.db"), "people", folder=tmp_path)
-    return lambda: LanceStore(tmp_path / "store", exact_up_to=0 if "index" in request.param else 50_000)
+    return lambda: LanceStore(tmp_path / "store", in_memory=0 if "codes" in request.param else 50_000)
 
 
 @pytest.fixture

@@ -87,9 +87,9 @@ class GalleryStore(Protocol):
     """Keeps entries and searches them by inner product.
 
     Adapters translate filters into their own language; unknown columns have been refused before they see one. All give
-    the answers of `MemoryStore`, down to the order of ties, except that a search among more than `EXACT_UP_TO` entries
-    may go by an approximate index; its candidates are then scored anew, so that scores are exact everywhere. One writer
-    at a time; the gallery's lock sees to that. Readers in other processes see what was added and deleted.
+    the answers of `MemoryStore`, down to the order of ties, except that a Milvus server may miss entries by its own
+    index; what it finds is scored anew, so that scores are exact everywhere. One writer at a time; the gallery's lock
+    sees to that. Readers in other processes see what was added and deleted.
     """
 
     @property
