@@ -21,7 +21,18 @@ from numpy.typing import NDArray
 
 from vireid.errors import GalleryError
 from vireid.gallery.codes import Codes, CodesFile, possible
-from vireid.gallery.columns import engine_name, flat, joined, plain_name, row_texts, table_of, unflat, where
+from vireid.gallery.columns import (
+    engine_name,
+    flat,
+    is_searched,
+    joined,
+    ordered_columns,
+    plain_name,
+    row_texts,
+    table_of,
+    unflat,
+    where,
+)
 from vireid.gallery.exact import IN_MEMORY, best_rows, fitting
 from vireid.gallery.filters import written
 from vireid.gallery.store import KEY, REQUIRED, Entries, Filters, Found, nothing_found, unique_entries
@@ -29,7 +40,6 @@ from vireid.gallery.store import KEY, REQUIRED, Entries, Filters, Found, nothing
 __all__ = ["LanceStore"]
 
 _TABLE, _POSITION, _LIFT, _ROW, _ARRAY = "entries", "position", "lift", "row", "a_"
-_UNKNOWN = "{} IS NULL"
 _SHAPES = b"vireid.shapes"
 _ATTEMPTS = 5  # a reader whose version was dropped by a writer looks for the newest one again
 _AT_ONCE = 500  # keys in one condition
@@ -66,12 +76,15 @@ class _Coded:
 
 
 def _in_turn(work: WorkT) -> WorkT:
-    """One thread at a time: the table of a store moves to newer versions while it is asked."""
+    """One thread at a time, since the table moves to newer versions while it is asked; engine errors said plainly."""
 
     @wraps(work)
     def alone(self: LanceStore, *arguments: Any, **options: Any) -> Any:
         with self._turn:
-            return work(self, *arguments, **options)
+            try:
+                return work(self, *arguments, **options)
+            except (OSError, RuntimeError, ValueError) as error:  # what LanceDB and Arrow raise
+                raise GalleryError(f"{self._place} cannot be read or written: {error}") from error
 
     return cast("WorkT", alone)
 
@@ -109,7 +122,7 @@ class LanceStore:
     @_in_turn
     def keys(self, filters: Filters | None = None) -> set[str]:
         if filters:
-            return set(self._read(lambda table: _scan(table, [KEY], where(filters, unknown=_UNKNOWN)))[KEY].to_pylist())
+            return set(self._read(lambda table: _scan(table, [KEY], _condition(table, filters)))[KEY].to_pylist())
         return set(self._known())
 
     @_in_turn
@@ -144,7 +157,7 @@ class LanceStore:
         if not total or not len(vectors):
             return nothing_found(len(vectors))
         queries = fitting(vectors, _width(self._table()))
-        condition = where(filters, unknown=_UNKNOWN) if filters else ""
+        condition = _condition(self._table(), filters)
         k = min(k, self.count(filters))
         if not k:
             return nothing_found(len(vectors))
@@ -185,9 +198,10 @@ class LanceStore:
 
     @_in_turn
     def count(self, filters: Filters | None = None) -> int:
-        if self._table() is None:
+        table = self._table()
+        if table is None:
             return 0
-        condition = where(filters, unknown=_UNKNOWN) if filters else ""
+        condition = _condition(table, filters)
         if condition in self._counts:
             return self._counts[condition]
         found = self._read(lambda table: int(table.count_rows(condition or None)))
@@ -283,6 +297,7 @@ class LanceStore:
             _ROW: row_texts(entries.table),
             **{name: _fixed(array) for name, array in arrays.items()},
             **{name: pa.array(cells, pa.string()) for name, cells in texts.items()},
+            **{name: pa.array(cells, pa.float64()) for name, cells in ordered_columns(entries.table).items()},
         }
         absent = [field for field in table.schema if field.name not in columns]
         return pa.table(columns | {field.name: pa.nulls(len(entries), field.type) for field in absent})
@@ -382,7 +397,7 @@ class LanceStore:
 
         indexed = {column for index in table.list_indices() for column in index.columns}
         for name in table.schema.names:
-            if name not in indexed and (name == KEY or plain_name(name) is not None):
+            if name not in indexed and is_searched(name):
                 few = name != KEY and pc.count_distinct(_scan(table, [name])[name]).as_py() <= _FEW_VALUES
                 table.create_index(name, config=Bitmap() if few else BTree())
 
@@ -393,10 +408,7 @@ class LanceStore:
                 return work(self._table())
             except (OSError, RuntimeError, ValueError):
                 continue
-        try:
-            return work(self._table())
-        except (OSError, RuntimeError, ValueError) as error:
-            raise GalleryError(f"{self._place} cannot be read: {error}") from error
+        return work(self._table())
 
     def _flush(self) -> None:
         """Have the disk keep all files written since the last time; LanceDB leaves that to the system."""
@@ -462,6 +474,10 @@ def _of_table(codes: Codes, positions: NDArray[np.int64], numbers: NDArray[np.ui
 def _drop_indices(table: Any) -> None:
     for index in table.list_indices():
         table.drop_index(index.name)
+
+
+def _condition(table: Any, filters: Filters | None) -> str:
+    return where(filters, held=set(table.schema.names)) if filters else ""
 
 
 def _among(keys: Sequence[str]) -> str:
