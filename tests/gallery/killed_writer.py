@@ -1,6 +1,6 @@
 """Writes, deletes and compacts until it is killed; steps are announced before and acknowledged after, one line each.
 
-Run by test_killed.py: python killed_writer.py GALLERY BUNDLE CROPS SEED
+Run by test_killed.py: python killed_writer.py GALLERY BUNDLE CROPS SEED HELD, where more than HELD entries have codes.
 """
 
 import json
@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from vireid.gallery import Gallery
+import vireid.gallery.gallery
+from vireid.gallery import Gallery, LanceStore
 from vireid.methods.bundle import Bundle, Preprocessing
 from vireid.types import Embeddings
 
@@ -27,6 +28,11 @@ class Pixels:
     def embed(self, pictures: Any, modality: Any) -> Embeddings[Any]:
         vectors = np.stack([picture.reshape(-1)[:12].astype(np.float32) + 1 for picture in pictures])
         return Embeddings(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def hold(count: int) -> None:
+    """Have galleries of more entries than `count` searched by codes."""
+    vireid.gallery.gallery.open_store = lambda path, header: LanceStore(path / header.store, in_memory=count)
 
 
 def main(path: Path, bundle: Bundle, crops: list[Path], chance: random.Random) -> None:
@@ -53,4 +59,5 @@ def main(path: Path, bundle: Bundle, crops: list[Path], chance: random.Random) -
 
 
 if __name__ == "__main__":
+    hold(int(sys.argv[5]))
     main(Path(sys.argv[1]), Bundle.open(sys.argv[2]), sorted(Path(sys.argv[3]).iterdir()), random.Random(sys.argv[4]))

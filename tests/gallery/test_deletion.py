@@ -25,7 +25,7 @@ def marked(mixed: pd.DataFrame) -> pd.DataFrame:
 def test_every_trace_of_each_picture_goes(
     tmp_path: Path, bundle: Bundle, encoder: Any, marked: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = LanceStore(tmp_path / "g" / "store", exact_up_to=0)  # so small a gallery would have no index
+    store = LanceStore(tmp_path / "g" / "store", in_memory=0)  # so small a gallery would have no index
     monkeypatch.setattr("vireid.gallery.gallery.open_store", lambda folder, header: store)
     for rows in (marked.iloc[:5], marked.iloc[5:]):
         gallery = Gallery.build(tmp_path / "g", bundle, rows, encoder=encoder)

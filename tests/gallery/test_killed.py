@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from vireid.gallery import Gallery
+from vireid.gallery import Gallery, LanceStore
 from vireid.methods.bundle import Bundle
 
 WRITER = Path(__file__).with_name("killed_writer.py")
@@ -49,16 +49,31 @@ def test_a_killed_run_keeps_what_was_written(tmp_path: Path, bundle: Bundle, enc
     assert (gallery.report.added, gallery.report.unchanged) == (12, 8)
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(3000)])])
+SLOW = [pytest.mark.slow, pytest.mark.timeout(3000)]
+
+
+@pytest.mark.parametrize(
+    ("kills", "held"), [(3, 5), pytest.param(20, 5, marks=SLOW), pytest.param(20, 50_000, marks=SLOW)]
+)
 def test_kills_in_the_middle_of_additions_deletions_and_compactions(
-    kills: int, tmp_path: Path, bundle: Bundle, encoder: Any, make_pictures: Any
+    kills: int,
+    held: int,
+    tmp_path: Path,
+    bundle: Bundle,
+    encoder: Any,
+    make_pictures: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """`held`: entries searched in memory; a larger gallery has codes, which the kills must leave sound too."""
+    monkeypatch.setattr(
+        "vireid.gallery.gallery.open_store", lambda path, header: LanceStore(path / header.store, in_memory=held)
+    )
     crops = [str(path) for path in make_pictures(tmp_path / "crops", 40)]
     path = tmp_path / "g"
     Gallery.build(path, bundle, crops[:20], modality="visible", encoder=encoder)
     present, struck = set(crops[:20]), Counter[str]()
     for number in range(kills):
-        lines = run_and_kill(path, bundle, tmp_path / "crops", seed=number)
+        lines = run_and_kill(path, bundle, tmp_path / "crops", seed=number, held=held)
         for line in lines:
             if line.get("end") == "add":
                 present |= set(line["names"])
@@ -83,9 +98,9 @@ def test_kills_in_the_middle_of_additions_deletions_and_compactions(
         assert all(struck[step] for step in ("add", "delete", "compact")), struck
 
 
-def run_and_kill(path: Path, bundle: Bundle, crops: Path, *, seed: int) -> list[dict[str, Any]]:
+def run_and_kill(path: Path, bundle: Bundle, crops: Path, *, seed: int, held: int) -> list[dict[str, Any]]:
     """What the writer said before it was killed, at a moment chosen by the seed."""
-    command = [sys.executable, str(WRITER), str(path), str(bundle.path), str(crops), str(seed)]
+    command = [sys.executable, str(WRITER), str(path), str(bundle.path), str(crops), str(seed), str(held)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline()]

@@ -1,6 +1,7 @@
 """Every store answers as a loop over all entries does, and as the others do."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,15 @@ import pandas as pd
 import pytest
 
 from vireid.errors import GalleryError
-from vireid.gallery import Entries, GalleryStore, LanceStore, MemoryStore
+from vireid.gallery import Entries, GalleryStore, LanceStore, MemoryStore, Range
 from vireid.gallery.filters import check_filters
 from vireid.gallery.milvus import MilvusStore
+from vireid.gallery.store import Except
 
 Reopen = Callable[[], GalleryStore]
 
 
-@pytest.fixture(params=["memory", "lance", "lance with an index", "milvus"])
+@pytest.fixture(params=["memory", "lance", "lance by codes", "milvus"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
     """Opens the store as another process would; memory has no other process."""
     if request.param == "memory":
@@ -24,7 +26,7 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
         return lambda: store
     if request.param == "milvus":
         return lambda: MilvusStore(str(tmp_path / "milvus.db"), "people", folder=tmp_path)
-    return lambda: LanceStore(tmp_path / "store", exact_up_to=0 if "index" in request.param else 50_000)
+    return lambda: LanceStore(tmp_path / "store", in_memory=0 if "codes" in request.param else 50_000)
 
 
 @pytest.fixture
@@ -197,6 +199,48 @@ def test_filters_are_compared_as_they_are_written(store: GalleryStore) -> None:
     assert check_filters({"camera": 2, "path": ["x"]}, store.columns) == {"camera": [2], "path": ["x"]}
 
 
+def test_ranges_of_numbers_and_times(store: GalleryStore, reopen: Reopen) -> None:
+    times = ["2026-11-20", "2026-11-21T10:00:00", "2026-11-21T23:59:59+00:00", "2026-11-22T00:30+01:00", "noon", None]
+    frames = [1, 2.5, "3", "0004", "nan", None]
+    keys = list("abcdef")
+    store.add(entries(keys[:3], np.eye(6)[:3], time=times[:3], frame=frames[:3], note=["x"] * 3))
+    store.add(entries(keys[3:], np.eye(6)[3:], time=times[3:], frame=frames[3:], note=["7", "y", "1_0"]))
+    asked: list[tuple[str, Range, str]] = [
+        ("time", Range("2026-11-21", "2026-11-21"), "bcd"),
+        ("time", Range(high="2026-11-20"), "a"),
+        ("time", Range(low="2026-11-21T10:00:00Z"), "bcd"),
+        ("time", Range("2026-11-21T23:30:00", None), "cd"),
+        ("time", Range(datetime(2026, 11, 21, 12, tzinfo=UTC), None), "cd"),
+        ("frame", Range(2, 3), "bc"),
+        ("frame", Range(None, "2.5"), "ab"),
+        ("frame", Range(3.0, None), "cd"),
+        ("frame", Range(low="2026-01-01"), ""),
+        ("time", Range(0, None), ""),
+        ("note", Range(7, 7), "d"),
+        ("camera", Range(1, 1), "abcdef"),
+    ]
+    again = reopen()
+    for column, wanted, expected in asked:
+        assert "".join(sorted(again.keys({column: wanted}))) == expected, (column, wanted)
+    found = again.search(np.ones((1, 6)), 9, {"time": Range("2026-11-21", "2026-11-21"), "camera": [1]})
+    assert found.keys.tolist() == [["b", "c", "d"]]
+    assert store.count({"frame": Range(2, 3)}) == 2
+
+
+def test_values_can_be_left_out(store: GalleryStore) -> None:
+    store.add(entries(list("abcd"), np.eye(4), track=["x", "y", None, "3"]))
+    asked: list[tuple[Except, str]] = [
+        (Except(["x"]), "bcd"),
+        (Except([3, "y"]), "ac"),
+        (Except([None]), "abd"),
+        (Except(["x", None]), "bd"),
+        (Except(["x"], ["x", "y", None]), "bc"),
+        (Except(["x"], Range(1, 5)), "d"),
+    ]
+    for wanted, expected in asked:
+        assert "".join(sorted(store.keys({"track": wanted}))) == expected, wanted
+
+
 def test_arrays_come_back_in_their_shapes(store: GalleryStore, reopen: Reopen) -> None:
     rng = np.random.default_rng(5)
     arrays = {
@@ -226,3 +270,55 @@ def test_vectors_of_another_length_are_refused(store: GalleryStore) -> None:
 def test_nothing_can_be_fetched_from_nothing(store: GalleryStore) -> None:
     with pytest.raises(GalleryError, match="is empty"):
         store.fetch(["a"])
+
+
+def test_milvus_reads_everything_where_one_search_gives_too_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vireid.gallery.milvus._MOST", 10)
+    monkeypatch.setattr("vireid.gallery.milvus._PAGE", 7)
+    rng = np.random.default_rng(6)
+    lift, queries = unit_rows(rng, 30), unit_rows(rng, 3)
+    lift[20] = lift[3]
+    keys = [f"k{n:02d}" for n in range(30)]
+    milvus, memory = MilvusStore(str(tmp_path / "milvus.db"), "people", folder=tmp_path), MemoryStore()
+    for each in (milvus, memory):
+        each.add(entries(keys, lift, camera=[n % 2 for n in range(30)]))
+    assert milvus.keys() == set(keys)
+    for wanted in (None, {"camera": [0]}):
+        found, expected = milvus.search(queries, 14, wanted), memory.search(queries, 14, wanted)
+        assert found.keys.tolist() == expected.keys.tolist()
+        assert found.scores.tolist() == expected.scores.tolist()
+
+
+def test_what_engines_raise_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pymilvus import MilvusException
+
+    milvus = MilvusStore(str(tmp_path / "milvus.db"), "people", folder=tmp_path)
+    milvus.add(entries(["a"], [[1, 0]]))
+
+    def refuse(*arguments: Any, **options: Any) -> Any:
+        raise MilvusException(message="no quorum")
+
+    for name in ("query", "search", "query_iterator", "delete", "upsert"):
+        monkeypatch.setattr(milvus._client, name, refuse)
+    for work in (milvus.count, milvus.keys, lambda: milvus.search(np.ones((1, 2)), 1), lambda: milvus.fetch(["a"])):
+        with pytest.raises(GalleryError, match=r"Milvus at .* did not answer .*no quorum"):
+            work()
+    with pytest.raises(GalleryError, match="did not answer"):
+        milvus.add(entries(["b"], [[1, 0]]))
+
+    lance = LanceStore(tmp_path / "store")
+    lance.add(entries(["a"], [[1, 0]]))
+    for file in (tmp_path / "store").rglob("*.lance"):
+        if file.is_file():
+            file.write_bytes(b"damaged")
+    again = LanceStore(tmp_path / "store")
+    with pytest.raises(GalleryError, match=r"entries\.lance cannot be read or written"):
+        again.search(np.ones((1, 2)), 1)
+    with pytest.raises(GalleryError, match=r"entries\.lance cannot be read or written"):
+        again.delete(["a"])
+    for file in (tmp_path / "store").rglob("*.manifest"):
+        file.write_bytes(b"damaged")
+    with pytest.raises(GalleryError, match=r"entries\.lance cannot be read or written"):
+        LanceStore(tmp_path / "store").count()

@@ -30,6 +30,9 @@ def index(
     milvus: Annotated[
         str | None, typer.Option(metavar="URI", help="Milvus server for a new gallery (default: its own folder).")
     ] = None,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Embed on Ray: the cluster at RAY_ADDRESS, or processes of this machine.")
+    ] = False,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -52,6 +55,7 @@ def index(
             readmit=readmit,
             milvus=milvus,
             device=device,
+            ray=ray,
             track=track,
         )
     except KeyboardInterrupt:

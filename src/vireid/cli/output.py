@@ -14,26 +14,44 @@ ItemT = TypeVar("ItemT")
 Device = Annotated[str | None, typer.Option(help="cpu or cuda (default: CUDA where there is one).")]
 Filter = Annotated[
     list[str] | None,
-    typer.Option("--filter", metavar="COLUMN=VALUE", help="Only these pictures; repeat a column to allow several."),
+    typer.Option(
+        "--filter",
+        metavar="COLUMN=VALUE",
+        help="Only these pictures; repeat a column to allow several values, or give ends: 'time>=2026-11-21'.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 
 
-def parse_filters(filters: Sequence[str]) -> dict[str, list[str]]:
-    """What `--filter` said, by column.
+def parse_filters(filters: Sequence[str]) -> dict[str, Any]:
+    """What `--filter` said, by column: the values, or a range.
 
     Raises:
-        UsageError: a filter that is not of the form column=value.
+        UsageError: a filter that is not of the form column=value, column>=end or column<=end; values and ends, or two
+            ends of one kind, for one column.
     """
     from vireid.errors import UsageError
+    from vireid.gallery.ranges import Range
 
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
+    ends: dict[str, dict[str, str]] = {}
     for text in filters:
         column, equals, value = text.partition("=")
+        sign = column[-1:] if column.endswith((">", "<")) else ""
+        column = column.removesuffix(sign)
         if not equals or not column:
-            raise UsageError(f"--filter {text!r} is not of the form column=value, for example camera=2")
-        found.setdefault(column, []).append(value)
-    return found
+            raise UsageError(
+                f"--filter {text!r} is not of the form column=value, for example camera=2, or 'time>=2026-11-21'"
+            )
+        if not sign:
+            values.setdefault(column, []).append(value)
+        elif sign in ends.setdefault(column, {}):
+            raise UsageError(f"--filter {text!r} says a second time where {column} ends; give one {sign}= for a column")
+        else:
+            ends[column][sign] = value
+    if both := sorted(set(values) & set(ends)):
+        raise UsageError(f"--filter says values and ends for {both[0]}; give one or the other")
+    return {**values, **{column: Range(found.get(">"), found.get("<")) for column, found in ends.items()}}
 
 
 def print_json(value: Any) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "average_rows",
+    "compiled",
     "expand",
     "keep_best",
     "mirror",
@@ -26,7 +27,7 @@ Floats = NDArray[np.floating[Any]]
 CompiledT = TypeVar("CompiledT", bound=Callable[..., Any])
 
 
-def _compiled(function: CompiledT) -> CompiledT:
+def compiled(function: CompiledT) -> CompiledT:
     """Compile at the first call, to run outside the interpreter's lock, and keep the result for later processes.
 
     Sums may be taken in another order than written: eight at once instead of one after the other.
@@ -38,7 +39,7 @@ def _compiled(function: CompiledT) -> CompiledT:
         return cast(CompiledT, njit(nogil=True, fastmath=freedom)(function))
 
 
-@_compiled
+@compiled
 def _sink(values: Ints, place: int, count: int) -> None:
     while 2 * place + 1 < count:
         child = 2 * place + 1
@@ -50,7 +51,7 @@ def _sink(values: Ints, place: int, count: int) -> None:
         place = child
 
 
-@_compiled
+@compiled
 def _sort(values: Ints) -> None:
     """Put a few whole numbers in rising order: a heap sort, since some rows hold thousands."""
     count = len(values)
@@ -61,7 +62,7 @@ def _sort(values: Ints) -> None:
         _sink(values, 0, end)
 
 
-@_compiled
+@compiled
 def keep_best(scores: Floats, first: int, most: float, start: int, stop: int, ranked: Ints) -> None:
     """Write the columns of the greatest scores of rows start..stop into ranked (N, k), each row's own column first.
 
@@ -89,7 +90,7 @@ def keep_best(scores: Floats, first: int, most: float, start: int, stop: int, ra
             best[place], found[place] = value, column
 
 
-@_compiled
+@compiled
 def mutual(ranked: Ints, start: int, stop: int, members: Ints, sizes: Ints) -> None:
     """Write which of the listed pictures (N, k) list the row in return: members (N, k) and how many, sizes (N,)."""
     for row in range(start, stop):
@@ -103,7 +104,7 @@ def mutual(ranked: Ints, start: int, stop: int, members: Ints, sizes: Ints) -> N
         sizes[row] = size
 
 
-@_compiled
+@compiled
 def expand(
     members: Ints, sizes: Ints, halves: Ints, half_sizes: Ints, start: int, stop: int, begins: Ints, columns: Ints
 ) -> None:
@@ -138,7 +139,7 @@ def expand(
             begins[row + 1] = size
 
 
-@_compiled
+@compiled
 def pair_products(vectors: Floats, begins: Ints, columns: Ints, start: int, stop: int, products: Floats) -> None:
     """Write the inner product of each row's vector with those of its columns."""
     for row in range(start, stop):
@@ -151,7 +152,7 @@ def pair_products(vectors: Floats, begins: Ints, columns: Ints, start: int, stop
             products[place] = total
 
 
-@_compiled
+@compiled
 def average_rows(
     begins: Ints,
     columns: Ints,
@@ -193,7 +194,7 @@ def average_rows(
             new_begins[row + 1] = size
 
 
-@_compiled
+@compiled
 def near_pairs(
     begins: Ints,
     columns: Ints,
@@ -256,7 +257,7 @@ def near_pairs(
             shared[used[k]] = 0
 
 
-@_compiled
+@compiled
 def mirror(pair_begins: Ints, partners: Ints, distances: Floats, begins: Ints, columns: Ints, values: Floats) -> None:
     """Write the whole graph of pairs with later rows: both directions, and every row at distance zero of itself."""
     count = len(begins) - 1

@@ -100,10 +100,10 @@ def check_unit(features: Features) -> None:
         )
 
 
-def by_rows(work: Callable[[int, int], None], count: int) -> None:
+def by_rows(work: Callable[[int, int], None], count: int, *, at_once: int = _ROWS) -> None:
     """Call work(start, stop) for all rows in as many threads as there are cores; what it compiles is compiled once."""
     work(0, 0)
-    starts = range(0, count, _ROWS)
+    starts = range(0, count, at_once)
     workers = min(
         len(starts), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
@@ -111,7 +111,7 @@ def by_rows(work: Callable[[int, int], None], count: int) -> None:
         work(0, count)
         return
     with ThreadPoolExecutor(workers) as pool:
-        for done in [pool.submit(work, start, min(start + _ROWS, count)) for start in starts]:
+        for done in [pool.submit(work, start, min(start + at_once, count)) for start in starts]:
             done.result()
 
 

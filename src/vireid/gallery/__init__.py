@@ -6,6 +6,7 @@ from vireid.gallery.gallery import Gallery
 from vireid.gallery.lance import LanceStore
 from vireid.gallery.memory import MemoryStore
 from vireid.gallery.migration import Agreement, Migration
+from vireid.gallery.ranges import Range
 from vireid.gallery.results import Broken, Hit, IndexReport, SearchResult
 from vireid.gallery.sheet import contact_sheet_html
 from vireid.gallery.store import Entries, Found, GalleryStore
@@ -23,6 +24,7 @@ __all__ = [
     "LanceStore",
     "MemoryStore",
     "Migration",
+    "Range",
     "Receipt",
     "SearchResult",
     "Verification",

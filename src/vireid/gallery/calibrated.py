@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vireid.errors import UsageError
+from vireid.gallery.filters import allows
 from vireid.gallery.ranking import first_of_groups, rank_entries
 from vireid.gallery.results import Hit
 from vireid.gallery.store import Filters, GalleryStore
@@ -47,7 +48,7 @@ def aim_at(
     """
     held = _counts(store, {}, [str(modality) for modality in Modality])
     stated = "modality" in filters
-    chosen = [modality for modality in held if not stated or modality in filters["modality"]]
+    chosen = [modality for modality in held if not stated or allows(filters["modality"], modality)]
     worth = {m: found for m in chosen if calibration and side and (found := calibration.of(side, m))}
     note = ""
     if side and len(chosen) > 1 and len(worth) < len(chosen):

@@ -11,10 +11,10 @@ from vireid.errors import GalleryError
 from vireid.matching import best_of
 from vireid.matching.arrays import product
 
-__all__ = ["EXACT_UP_TO", "best_rows", "exact_scores", "fitting"]
+__all__ = ["IN_MEMORY", "best_rows", "exact_scores", "fitting"]
 
-EXACT_UP_TO = 50_000
-"""Entries up to which LanceDB is searched exactly, in memory; filters do not count."""
+IN_MEMORY = 50_000
+"""Entries up to which the embedded store holds the vectors of a gallery in memory; larger ones are scanned by codes."""
 
 _ROUNDING = 1e-5  # by how much, relative to the vectors' lengths, a score of a large product may be wrong
 _BLOCK = 1 << 24  # scores held at once

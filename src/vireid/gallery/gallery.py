@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vireid.data.images import read_image
 from vireid.errors import BundleError, GalleryError, UsageError, VireidError, choose
+from vireid.gallery.bulk import Bulk
 from vireid.gallery.calibrated import aim_at, rank_aimed
 from vireid.gallery.deletion import Receipt, delete_entries, finish_deletion
 from vireid.gallery.filters import check_filters, describe_filters
@@ -89,6 +90,7 @@ class Gallery:
         encoder: Encoder | None = None,
         device: str | None = None,
         batch_size: int = 64,
+        ray: bool = False,
         track: Track = untracked,
     ) -> Gallery:
         """Index pictures into the gallery at `path`, a new one or one that exists.
@@ -114,12 +116,14 @@ class Gallery:
             encoder: embeds the pictures (default: the bundle's own, which needs torch unless it is an export).
             device: of the bundle's own encoder, `cpu` or `cuda` (default: CUDA where there is one).
             batch_size: pictures embedded at once; what is done is written every four batches.
+            ray: read and embed on Ray, in the cluster that RAY_ADDRESS names or in processes of this machine.
 
         Raises:
             UsageError: a modality is missing, unknown or given twice; a table that cannot be used; no such device; an
                 encoder of another bundle.
             DataError: there is no picture, or none that can be read. Nothing is written then.
             GalleryError: the gallery belongs to another model, is damaged, or is being written by another process.
+            MissingExtraError: Ray is asked for and not installed.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}; it must be at least 1")
@@ -132,6 +136,7 @@ class Gallery:
         )
         used = _chosen_encoder(model, encoder, device)
         refuse_other_encoder(used, model.digest)
+        bulk = Bulk(bundle=model, encoder=encoder, device=device, batch_size=batch_size) if ray else None
         with writer(folder):
             before = read_header(folder)
             header = (before or new_header(model, milvus=milvus)).with_source(listing.source, restricted=restricted)
@@ -151,6 +156,7 @@ class Gallery:
                 tombstones=Tombstones.read(folder),
                 readmit=readmit,
                 batch_size=batch_size,
+                bulk=bulk,
             )
             report = indexer.run(listing, track)
         return cls(folder, header, store, bundle=model, device=device, report=report)

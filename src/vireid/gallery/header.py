@@ -58,7 +58,7 @@ class Collection(Options):
 class Header(Options):
     """Contents of `gallery.json`."""
 
-    format: int = Field(3, ge=3, le=3)
+    format: int = Field(4, ge=4, le=4)
     method: str
     bundle: str = Field(description="where the bundle lay when the gallery was built")
     digest: str = Field(description="the bundle's hash; no other model may add or search")
@@ -79,7 +79,7 @@ class Header(Options):
 def new_header(bundle: Bundle, *, milvus: str | None = None) -> Header:
     """The header of a gallery for this model, in its folder or on the Milvus server with this address."""
     return Header(
-        format=3,
+        format=4,
         method=bundle.method_name,
         bundle=str(bundle.path.absolute()),
         digest=bundle.digest,

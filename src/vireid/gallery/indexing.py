@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vireid.errors import DataError, GalleryError, ImageError
+from vireid.gallery.bulk import Bulk
 from vireid.gallery.header import Header, write_header
 from vireid.gallery.reading import ReadPicture, read_again, read_ahead
 from vireid.gallery.results import Broken, IndexReport
@@ -44,6 +45,7 @@ class Indexer:
     tombstones: Tombstones
     readmit: bool
     batch_size: int
+    bulk: Bulk | None = None
     _pending: list[Entries] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
     _broken: list[Broken] = field(default_factory=list)
@@ -73,7 +75,9 @@ class Indexer:
 
     def _index(self, rows: Sequence[Mapping[str, Any]], modality: Modality, track: Track) -> None:
         batch: list[ReadPicture] = []
-        with closing(read_ahead(rows, known=self.store.keys(), size=self.encoder.preprocessing.size)) as ahead:
+        known, size = self.store.keys(), self.encoder.preprocessing.size
+        found = self.bulk.read(rows, modality, known=known, size=size) if self.bulk else None
+        with closing(found or read_ahead(rows, known=known, size=size)) as ahead:
             for picture in track(ahead, description=f"indexing {modality}", total=len(rows)):
                 if picture.problem is not None:
                     self._broken.append(Broken(picture.row["path"], picture.problem))
@@ -91,9 +95,13 @@ class Indexer:
 
     def _take(self, batch: Sequence[ReadPicture], modality: Modality) -> None:
         """Embed what is new, take over what is known, and write when enough has gathered."""
-        known = self._known([picture.sha256 for picture in batch if picture.pixels is None])
+        known = self._known([p.sha256 for p in batch if p.pixels is None and p.embedded is None])
         rows, pixels, size = [], [], self.encoder.preprocessing.size
+        done: list[ReadPicture] = []
         for picture in batch:
+            if picture.embedded is not None:
+                done.append(picture)
+                continue
             old = known.get(picture.sha256)
             if old is not None and old.table["modality"][0] == modality:
                 self._update(old, picture.row)
@@ -107,7 +115,12 @@ class Indexer:
             rows.append({KEY: picture.sha256, **(_said(old, picture.row) if old else picture.row)})
         if rows:
             self._pending.append(entries_of(self.encoder.embed(pixels, modality), self.matcher, rows))
-            self._counts["added"] += len(rows)
+        if done:
+            embeddings = [picture.embedded.arrays() for picture in done if picture.embedded is not None]
+            whole = {name: np.concatenate([arrays[name] for arrays in embeddings]) for name in embeddings[0]}
+            named = [{KEY: picture.sha256, **picture.row} for picture in done]
+            self._pending.append(entries_of(Embeddings.from_arrays(whole), self.matcher, named))
+        self._counts["added"] += len(rows) + len(done)
         if sum(len(entries) for entries in self._pending) >= _BATCHES_PER_WRITE * self.batch_size:
             self._write()
 

@@ -20,25 +20,32 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from vireid.errors import GalleryError
-from vireid.gallery.columns import engine_name, flat, joined, plain_name, row_texts, table_of, unflat, where
-from vireid.gallery.exact import EXACT_UP_TO, best_rows, fitting
+from vireid.gallery.codes import Codes, CodesFile, possible
+from vireid.gallery.columns import (
+    engine_name,
+    flat,
+    is_searched,
+    joined,
+    ordered_columns,
+    plain_name,
+    row_texts,
+    table_of,
+    unflat,
+    where,
+)
+from vireid.gallery.exact import IN_MEMORY, best_rows, fitting
 from vireid.gallery.filters import written
 from vireid.gallery.store import KEY, REQUIRED, Entries, Filters, Found, nothing_found, unique_entries
 
 __all__ = ["LanceStore"]
 
 _TABLE, _POSITION, _LIFT, _ROW, _ARRAY = "entries", "position", "lift", "row", "a_"
-_UNKNOWN = "{} IS NULL"
 _SHAPES = b"vireid.shapes"
 _ATTEMPTS = 5  # a reader whose version was dropped by a writer looks for the newest one again
 _AT_ONCE = 500  # keys in one condition
 _REMEMBERED = 100  # conditions whose answers are kept until the table changes
 
-_INDEX = "nearest_"  # with the number of entries it was trained on behind it
-_GROWTH = 2  # an index is trained anew when the gallery has grown by this factor
-_FEW = 1_000  # filtered entries that are all scored, rather than the best that the index finds
-_PROBES, _EVERYWHERE = 64, 1 << 16  # partitions that are looked into; with a filter, all
-_CANDIDATES, _OVERSAMPLING = 100, 10  # how many candidates are scored anew, at least and per entry wanted
+_CODED_AT_ONCE = 10_000  # vectors in memory while codes are written
 _FEW_VALUES = 10_000  # different values of a column up to which a bitmap finds them
 
 ResultT = TypeVar("ResultT")
@@ -47,42 +54,62 @@ WorkT = TypeVar("WorkT", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class _Held:
-    """What is searched exactly: all entries of a small gallery, in the order of addition."""
+    """What is searched in memory: all entries of a small gallery, in the order of addition."""
 
     keys: NDArray[np.object_]
     positions: NDArray[np.int64]
     lift: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class _Coded:
+    """What is scanned of a large gallery: codes, which of them the table still has, and its numbers of their rows."""
+
+    codes: Codes
+    alive: NDArray[np.bool_] | None
+    numbers: NDArray[np.uint64]
+
+    def among(self, kept: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(N,) bool, those that are alive and have one of these positions."""
+        found: NDArray[np.bool_] = np.isin(self.codes.positions, kept)
+        return found if self.alive is None else found & self.alive
+
+
 def _in_turn(work: WorkT) -> WorkT:
-    """One thread at a time: the table of a store moves to newer versions while it is asked."""
+    """One thread at a time, since the table moves to newer versions while it is asked; engine errors said plainly."""
 
     @wraps(work)
     def alone(self: LanceStore, *arguments: Any, **options: Any) -> Any:
         with self._turn:
-            return work(self, *arguments, **options)
+            try:
+                return work(self, *arguments, **options)
+            except (OSError, RuntimeError, ValueError) as error:  # what LanceDB and Arrow raise
+                raise GalleryError(f"{self._place} cannot be read or written: {error}") from error
 
     return cast("WorkT", alone)
 
 
 class LanceStore:
-    """Entries in a LanceDB table below `folder`, searched exactly up to `exact_up_to` of them and by an index above.
+    """Entries in a LanceDB table below `folder`, searched in memory up to `in_memory` of them and by codes above.
 
     Every write is one version of the table, flushed to disk before it is acknowledged. A deletion rewrites the table,
-    since LanceDB itself only marks rows as deleted, and leaves no version and no index from before.
+    since LanceDB itself only marks rows as deleted, and leaves no version, no index and no codes from before.
     """
 
-    def __init__(self, folder: Path, *, exact_up_to: int = EXACT_UP_TO) -> None:
+    def __init__(self, folder: Path, *, in_memory: int = IN_MEMORY) -> None:
         self.folder = folder
-        self.exact_up_to = exact_up_to
+        self.in_memory = in_memory
         self._turn = threading.RLock()
         self._connected: Any = None
         self._version = -1
         self._held: _Held | None = None
+        self._coded: list[_Coded] | None = None
+        self._codes = CodesFile(folder / "codes")
         self._keys: set[str] | None = None
         self._next: int | None = None
         self._counts: dict[str, int] = {}
         self._matching: dict[str, NDArray[np.int64]] = {}
+        self._wanted: dict[str, list[NDArray[np.uint8]]] = {}
         self._flushed: set[str] = set(_files(folder))
 
     @property
@@ -95,7 +122,7 @@ class LanceStore:
     @_in_turn
     def keys(self, filters: Filters | None = None) -> set[str]:
         if filters:
-            return set(self._read(lambda table: _scan(table, [KEY], where(filters, unknown=_UNKNOWN)))[KEY].to_pylist())
+            return set(self._read(lambda table: _scan(table, [KEY], _condition(table, filters)))[KEY].to_pylist())
         return set(self._known())
 
     @_in_turn
@@ -119,6 +146,10 @@ class LanceStore:
         self._flush()
         self._forget(table.version)
         self._keys = known | set(entries.table[KEY])
+        written = self._codes.read()
+        coded = 0 if written is None else int(written.positions.max()) + 1
+        if self._next is not None and self._next > coded + self.in_memory:  # so that readers need not code much
+            self._write_codes(table)
 
     @_in_turn
     def search(self, vectors: NDArray[Any], k: int, filters: Filters | None = None) -> Found:
@@ -126,19 +157,16 @@ class LanceStore:
         if not total or not len(vectors):
             return nothing_found(len(vectors))
         queries = fitting(vectors, _width(self._table()))
-        condition = where(filters, unknown=_UNKNOWN) if filters else ""
+        condition = _condition(self._table(), filters)
         k = min(k, self.count(filters))
         if not k:
             return nothing_found(len(vectors))
-        if total <= self.exact_up_to:
-            return self._search_held(queries, k, condition)
-        matching = self.count(filters)
-        candidates = matching if matching <= _FEW else min(matching, max(_CANDIDATES, _OVERSAMPLING * k))
-        answers = [self._search_index(query, k, candidates, condition) for query in queries]
-        return Found(
-            keys=np.concatenate([answer.keys for answer in answers]),
-            scores=np.concatenate([answer.scores for answer in answers]),
-        )
+        work = self._try_held if total <= self.in_memory else self._try_coded
+        for _ in range(_ATTEMPTS):
+            found = work(queries, k, condition)
+            if found is not None:
+                return found
+        raise GalleryError(f"{self._place} is being written all the time; search again when that has ended")
 
     @_in_turn
     def fetch(self, keys: Sequence[str]) -> Entries:
@@ -158,7 +186,8 @@ class LanceStore:
         table = self._table()
         if not gone or table is None:
             return 0
-        _drop_indices(table)  # they hold codes and texts of what goes
+        self._codes.drop()
+        _drop_indices(table)  # they hold texts of what goes
         for start in range(0, len(gone), _AT_ONCE):
             # By place, since the condition is kept with the version that it made.
             places = _scan(table, [_POSITION], _among(gone[start : start + _AT_ONCE]))[_POSITION].to_pylist()
@@ -169,9 +198,10 @@ class LanceStore:
 
     @_in_turn
     def count(self, filters: Filters | None = None) -> int:
-        if self._table() is None:
+        table = self._table()
+        if table is None:
             return 0
-        condition = where(filters, unknown=_UNKNOWN) if filters else ""
+        condition = _condition(table, filters)
         if condition in self._counts:
             return self._counts[condition]
         found = self._read(lambda table: int(table.count_rows(condition or None)))
@@ -181,14 +211,19 @@ class LanceStore:
     @_in_turn
     def compact(self) -> None:
         table = self._table()
-        if table is None or len(list((self._place / "_versions").glob("*.manifest"))) == 1:
+        if table is None:
+            return
+        if len(list((self._place / "_versions").glob("*.manifest"))) == 1:
+            self._write_codes(table)
             return  # every write makes a version, and a compaction leaves one
         table.optimize()
         if any((self._place / "_deletions").glob("*")):
             # Rows that were deleted or replaced are only marked so; writing the others anew is what removes them.
+            self._codes.drop()
             _drop_indices(table)
             table.update(where="true", values_sql={_POSITION: _POSITION})
         self._index(table)
+        self._write_codes(table)
         with warnings.catch_warnings():
             # It warns of readers of older versions; `_read` looks for the newest one again.
             warnings.filterwarnings("ignore", message="optimize", category=UserWarning)
@@ -219,8 +254,8 @@ class LanceStore:
         return self._connected
 
     def _forget(self, version: int) -> None:
-        self._version, self._held, self._keys = version, None, None
-        self._counts, self._matching = {}, {}
+        self._version, self._held, self._coded, self._keys = version, None, None, None
+        self._counts, self._matching, self._wanted = {}, {}, {}
 
     def _known(self) -> set[str]:
         if self._table() is None:
@@ -262,6 +297,7 @@ class LanceStore:
             _ROW: row_texts(entries.table),
             **{name: _fixed(array) for name, array in arrays.items()},
             **{name: pa.array(cells, pa.string()) for name, cells in texts.items()},
+            **{name: pa.array(cells, pa.float64()) for name, cells in ordered_columns(entries.table).items()},
         }
         absent = [field for field in table.schema if field.name not in columns]
         return pa.table(columns | {field.name: pa.nulls(len(entries), field.type) for field in absent})
@@ -270,13 +306,6 @@ class LanceStore:
         shapes = json.loads((rows.schema.metadata or {}).get(_SHAPES, b"{}"))
         arrays = {name: unflat(_values(rows[_ARRAY + name]), name, shapes) for name in shapes}
         return Entries(table=table_of(rows[_ROW].to_pylist(), self.columns), lift=_values(rows[_LIFT]), arrays=arrays)
-
-    def _search_held(self, queries: NDArray[np.float32], k: int, condition: str) -> Found:
-        for _ in range(_ATTEMPTS):
-            found = self._try_held(queries, k, condition)
-            if found is not None:
-                return found
-        raise GalleryError(f"{self._place} is being written all the time; search again when that has ended")
 
     def _try_held(self, queries: NDArray[np.float32], k: int, condition: str) -> Found | None:
         """None where the table went to another version in between."""
@@ -300,37 +329,76 @@ class LanceStore:
         found, scores = best_rows(queries, held.lift[matching], min(k, len(matching)))
         return Found(keys=held.keys[matching[found]], scores=scores)
 
-    def _search_index(self, query: NDArray[np.float32], k: int, candidates: int, condition: str) -> Found:
-        """The best of many candidates of the index, scored anew; of everything where the index finds too few."""
+    def _try_coded(self, queries: NDArray[np.float32], k: int, condition: str) -> Found | None:
+        """As `_try_held`, by codes: what may be among the best is scored anew from the table."""
+        if self._coded is None:
+            self._coded = self._all_coded()
+        coded = self._coded
+        if coded is None:
+            return None
+        if condition and condition not in self._wanted:
+            kept = self._read(lambda table: _scan(table, [_POSITION], condition))[_POSITION].to_numpy()
+            if self._coded is not coded:
+                return None
+            _remember(self._wanted, condition, [np.packbits(part.among(kept)) for part in coded])
+        wanted = [np.unpackbits(bits).view(np.bool_) for bits in self._wanted[condition]] if condition else None
+        parts = [
+            (part.codes, wanted[place][: len(part.codes)] if wanted else part.alive) for place, part in enumerate(coded)
+        ]
+        answers = []
+        for query in queries:
+            near = possible(query, parts, k)
+            numbers = np.concatenate([part.numbers[rows] for part, rows in zip(coded, near, strict=True)])
+            try:
+                rows = self._connected.take_row_ids(numbers.tolist()).select([KEY, _POSITION, _LIFT]).to_arrow()
+            except (OSError, RuntimeError, ValueError):  # a writer dropped this version
+                return None
+            answers.append(_best(rows, query[np.newaxis], k))
+        return Found(
+            keys=np.concatenate([answer.keys for answer in answers]),
+            scores=np.concatenate([answer.scores for answer in answers]),
+        )
 
-        def nearest(table: Any) -> pa.Table:
-            search = table.search(query, vector_column_name=_LIFT).distance_type("dot")
-            search = search.nprobes(_EVERYWHERE if condition else _PROBES)
-            if condition:
-                search = search.where(condition, prefilter=True)
-            search = search.select([KEY, _POSITION, _LIFT, "_distance"])
-            return search.limit(candidates).to_arrow()
+    def _all_coded(self) -> list[_Coded] | None:
+        """The codes of all entries: those that are written, and of what came later. None where the table moved on."""
+        rows = self._read(lambda table: table.search().select([_POSITION]).with_row_id(True).to_arrow())
+        rows, version = rows.sort_by(_POSITION), self._version
+        positions, numbers = rows[_POSITION].to_numpy(), rows["_rowid"].to_numpy()
+        written = self._codes.read()
+        later = -1 if written is None else int(written.positions.max())
+        parts = [] if written is None else [written]
+        parts += self._read(lambda table: list(_codes_of(table, later)))
+        self._table()
+        if self._version != version:
+            return None
+        if sum(np.isin(part.positions, positions).sum() for part in parts) != len(positions):
+            raise GalleryError(f"{self._codes.folder} does not fit its table; run `vireid gallery compact`")
+        return [_of_table(part, positions, numbers) for part in parts]
 
-        rows = self._read(nearest)
-        if rows.num_rows < (candidates if condition else k):
-            rows = self._read(lambda table: _scan(table, [KEY, _POSITION, _LIFT], condition))
-        return _best(rows, query[np.newaxis], k)
+    def _write_codes(self, table: Any) -> None:
+        """Bring the codes up to date where there are too many entries for memory, and drop them where there are not."""
+        self._flush()  # codes must not outlive entries whose positions would be given again
+        written = self._codes.read()
+        positions = _scan(table, [_POSITION])[_POSITION].to_numpy()
+        later = -1 if written is None else int(written.positions.max())
+        misfit = written is not None and not np.isin(positions[positions <= later], written.positions).all()
+        if misfit or len(positions) <= self.in_memory:
+            self._codes.drop()
+            later = -1
+        if len(positions) > self.in_memory and (positions > later).any():
+            self._codes.append(_codes_of(table, later))
+            self._flush()
 
     def _index(self, table: Any) -> None:
-        """Train an index where there are too many entries for an exact search and none fits them."""
-        count = table.count_rows()
-        trained = [int(i.name.removeprefix(_INDEX)) for i in table.list_indices() if i.name.startswith(_INDEX)]
-        if count <= self.exact_up_to or (trained and count <= _GROWTH * trained[0]):
+        """Index the columns that are filtered by where there are many entries."""
+        if table.count_rows() <= self.in_memory:
             return
-        from lancedb.index import Bitmap, BTree, IvfFlat, IvfRq
+        from lancedb.index import Bitmap, BTree
 
-        _drop_indices(table)
-        codes = IvfFlat if _width(table) % 8 else IvfRq  # bits come in bytes
-        table.create_index(_LIFT, config=codes(distance_type="dot"), name=f"{_INDEX}{count}")
-        table.create_index(KEY, config=BTree())
+        indexed = {column for index in table.list_indices() for column in index.columns}
         for name in table.schema.names:
-            if plain_name(name) not in (None, KEY):
-                few = pc.count_distinct(_scan(table, [name])[name]).as_py() <= _FEW_VALUES
+            if name not in indexed and is_searched(name):
+                few = name != KEY and pc.count_distinct(_scan(table, [name])[name]).as_py() <= _FEW_VALUES
                 table.create_index(name, config=Bitmap() if few else BTree())
 
     def _read(self, work: Callable[[Any], ResultT]) -> ResultT:
@@ -340,10 +408,7 @@ class LanceStore:
                 return work(self._table())
             except (OSError, RuntimeError, ValueError):
                 continue
-        try:
-            return work(self._table())
-        except (OSError, RuntimeError, ValueError) as error:
-            raise GalleryError(f"{self._place} cannot be read: {error}") from error
+        return work(self._table())
 
     def _flush(self) -> None:
         """Have the disk keep all files written since the last time; LanceDB leaves that to the system."""
@@ -390,9 +455,29 @@ def _best(rows: pa.Table, queries: NDArray[np.float32], k: int) -> Found:
     return Found(keys=names[found], scores=scores)
 
 
+def _codes_of(table: Any, later: int) -> Iterator[Codes]:
+    """Codes of the entries whose position is above `later`, some thousands at a time."""
+    search = table.search().select([_POSITION, _LIFT]).where(f"{_POSITION} > {later}")
+    for batch in search.to_batches(_CODED_AT_ONCE):
+        rows = pa.Table.from_batches([batch])
+        if rows.num_rows:
+            yield Codes.of(_values(rows[_LIFT]), rows[_POSITION].to_numpy())
+
+
+def _of_table(codes: Codes, positions: NDArray[np.int64], numbers: NDArray[np.uint64]) -> _Coded:
+    """Codes with their rows in a table of these positions, which rise, and row numbers."""
+    place = np.minimum(np.searchsorted(positions, codes.positions), len(positions) - 1)
+    alive = positions[place] == codes.positions
+    return _Coded(codes, None if alive.all() else alive, numbers[place])
+
+
 def _drop_indices(table: Any) -> None:
     for index in table.list_indices():
         table.drop_index(index.name)
+
+
+def _condition(table: Any, filters: Filters | None) -> str:
+    return where(filters, held=set(table.schema.names)) if filters else ""
 
 
 def _among(keys: Sequence[str]) -> str:

@@ -6,30 +6,65 @@ import base64
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vireid.errors import GalleryError, MissingExtraError
 from vireid.files import write_json
-from vireid.gallery.columns import flat, row_texts, table_of, unflat
-from vireid.gallery.exact import best_rows, fitting
+from vireid.gallery.columns import flat, ordered_columns, ordered_name, row_texts, table_of, unflat
+from vireid.gallery.exact import best_rows, exact_scores, fitting
 from vireid.gallery.filters import written
-from vireid.gallery.store import KEY, REQUIRED, Entries, Filters, Found, nothing_found, unique_entries
+from vireid.gallery.ranges import Range
+from vireid.gallery.store import (
+    KEY,
+    REQUIRED,
+    Condition,
+    Entries,
+    Except,
+    Filters,
+    Found,
+    nothing_found,
+    unique_entries,
+)
 
 __all__ = ["MilvusStore"]
 
-_POSITION, _LIFT, _ROW, _CELLS, _ARRAY = "position", "lift", "row", "cells", "a_"
+_POSITION, _LIFT, _ROW, _CELLS, _ORDERED, _ARRAY = "position", "lift", "row", "cells", "ordered", "a_"
 _TOKEN = "VIREID_MILVUS_TOKEN"
 _LONGEST = 65535  # bytes of a text
 _MOST = 16384  # entries that one search may answer with
+_PAGE = 4096  # entries read at once where all are
 _CANDIDATES, _OVERSAMPLING = 100, 10  # how many candidates are scored anew, at least and per entry wanted
 _AT_ONCE = 500  # keys in one condition
 _MESSAGE = 8 << 20  # bytes sent at once
 _TIED = 1e-5  # relative difference of scores below which there may be more of the same
+
+
+WorkT = TypeVar("WorkT", bound=Callable[..., Any])
+
+
+def _answered(work: WorkT) -> WorkT:
+    """Say plainly what the server did not do."""
+
+    @wraps(work)
+    def asked(self: MilvusStore, *arguments: Any, **options: Any) -> Any:
+        from grpc import RpcError
+        from pymilvus import MilvusException
+
+        try:
+            return work(self, *arguments, **options)
+        except (MilvusException, RpcError, OSError) as error:
+            raise GalleryError(
+                f"Milvus at {self.uri} did not answer for collection {self.collection}: {error}"
+            ) from error
+
+    return cast("WorkT", asked)
 
 
 class MilvusStore:
@@ -60,18 +95,13 @@ class MilvusStore:
     def columns(self) -> list[str]:
         return list(self._layout()["columns"])
 
+    @_answered
     def keys(self, filters: Filters | None = None) -> set[str]:
         if not self._exists():
             return set()
-        held: set[str] = set()
-        pages = self._client.query_iterator(
-            self.collection, batch_size=_MOST // 4, filter=_where(filters), output_fields=[KEY]
-        )
-        while page := pages.next():
-            held.update(row[KEY] for row in page)
-        pages.close()
-        return held
+        return {row[KEY] for page in self._pages(filters, [KEY]) for row in page}
 
+    @_answered
     def add(self, entries: Entries) -> None:
         if not len(entries):
             return
@@ -97,17 +127,21 @@ class MilvusStore:
         for start in range(0, len(rows), step):
             self._client.upsert(self.collection, rows[start : start + step])
 
+    @_answered
     def search(self, vectors: NDArray[Any], k: int, filters: Filters | None = None) -> Found:
         k = min(k, self.count(filters))
         if not k:
             return nothing_found(len(vectors))
         queries = fitting(vectors, self._layout()["width"])
+        if k > _MOST:
+            return self._nearest_of_all(queries, k, filters)
         answers = [self._nearest(query, k, filters) for query in queries]
         return Found(
             keys=np.concatenate([answer.keys for answer in answers]),
             scores=np.concatenate([answer.scores for answer in answers]),
         )
 
+    @_answered
     def fetch(self, keys: Sequence[str]) -> Entries:
         if not self._exists():
             raise GalleryError("the gallery is empty; there is nothing to fetch")
@@ -119,6 +153,7 @@ class MilvusStore:
             found |= {row[KEY]: row for row in rows}
         return self._decode([found[key] for key in wanted if key in found])
 
+    @_answered
     def delete(self, keys: Sequence[str]) -> int:
         gone = sorted(set(keys) & self.keys())
         for start in range(0, len(gone), _AT_ONCE):
@@ -127,17 +162,20 @@ class MilvusStore:
             self.compact()
         return len(gone)
 
+    @_answered
     def count(self, filters: Filters | None = None) -> int:
         if not self._exists():
             return 0
         rows = self._client.query(self.collection, filter=_where(filters), output_fields=["count(*)"])
         return int(rows[0]["count(*)"])
 
+    @_answered
     def compact(self) -> None:
         if self._exists():
             self._client.flush(self.collection)
             self._client.compact(self.collection)
 
+    @_answered
     def drop(self) -> None:
         if self._exists():
             self._client.drop_collection(self.collection)
@@ -160,6 +198,7 @@ class MilvusStore:
         schema.add_field(_POSITION, DataType.INT64)
         schema.add_field(_LIFT, DataType.FLOAT_VECTOR, dim=entries.lift.shape[1])
         schema.add_field(_CELLS, DataType.JSON)
+        schema.add_field(_ORDERED, DataType.JSON)
         for name in (_ROW, *(_ARRAY + name for name in entries.arrays)):
             schema.add_field(name, DataType.VARCHAR, max_length=_LONGEST)
         index = self._client.prepare_index_params()
@@ -186,6 +225,28 @@ class MilvusStore:
                 return Found(keys=names[rows], scores=scores)
             limit *= 4
 
+    def _nearest_of_all(self, queries: NDArray[np.float32], k: int, filters: Filters | None) -> Found:
+        """The best of all that match, read page by page, where more are wanted than one search answers with."""
+        rows = [
+            (row[_POSITION], row[KEY], scores)
+            for page in self._pages(filters, [KEY, _POSITION, _LIFT])
+            for row, scores in zip(page, _scores(queries, page), strict=True)
+        ]
+        rows.sort(key=itemgetter(0))
+        names = np.array([key for _, key, _ in rows], dtype=object)
+        scores = np.stack([scores for _, _, scores in rows], axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return Found(keys=names[order], scores=np.take_along_axis(scores, order, axis=1))
+
+    def _pages(self, filters: Filters | None, fields: Sequence[str]) -> Iterator[Sequence[Mapping[str, Any]]]:
+        """All that matches, as much at once as the server gives."""
+        pages = self._client.query_iterator(
+            self.collection, batch_size=_PAGE, filter=_where(filters), output_fields=list(fields)
+        )
+        while page := pages.next():
+            yield page
+        pages.close()
+
     def _decode(self, rows: Sequence[Mapping[str, Any]]) -> Entries:
         layout = self._layout()
         arrays = {}
@@ -196,8 +257,15 @@ class MilvusStore:
         return Entries(table=table_of((row[_ROW] for row in rows), layout["columns"]), lift=lift, arrays=arrays)
 
 
+def _scores(queries: NDArray[np.float32], page: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+    """(N, Q) scores of a page's entries."""
+    lift = np.array([row[_LIFT] for row in page], dtype=np.float32)
+    return np.stack([exact_scores(query, lift) for query in queries], axis=1)
+
+
 def _encode(entries: Entries, first: int) -> list[dict[str, Any]]:
     texts = {str(name): [written(value) for value in column] for name, column in entries.table.items()}
+    ordered = ordered_columns(entries.table)
     arrays = {_ARRAY + name: _texts(name, array) for name, array in entries.arrays.items()}
     return [
         {
@@ -206,6 +274,7 @@ def _encode(entries: Entries, first: int) -> list[dict[str, Any]]:
             _LIFT: entries.lift[place],
             _ROW: row,
             _CELLS: {name: cells[place] for name, cells in texts.items() if cells[place]},
+            _ORDERED: {name: cells[place] for name, cells in ordered.items() if cells[place] is not None},
             **{name: cells[place] for name, cells in arrays.items()},
         }
         for place, (key, row) in enumerate(zip(entries.table[KEY], row_texts(entries.table), strict=True))
@@ -227,9 +296,22 @@ def _where(filters: Filters | None) -> str:
     return " and ".join(f"({_condition(column, values)})" for column, values in (filters or {}).items())
 
 
-def _condition(column: str, values: Iterable[Any]) -> str:
-    cell = f"{_CELLS}[{json.dumps(column, ensure_ascii=False)}]"
-    texts = sorted({written(value) for value in values})
-    return " or ".join(
-        f"{cell} == {json.dumps(text, ensure_ascii=False)}" if text else f"not exists {cell}" for text in texts
-    )
+def _condition(column: str, wanted: Condition) -> str:
+    cell = f"{_CELLS}[{_quoted(column)}]"
+    if isinstance(wanted, Except):
+        texts = sorted({written(value) for value in wanted.values})
+        unequal = [f"{cell} != {_quoted(text)}" for text in texts if text]
+        others = f"exists {cell} and " if "" in texts else f"not exists {cell} or "
+        parts = [f"({others}({' and '.join(unequal)}))" if unequal else f"exists {cell}"]
+        parts += [] if wanted.within is None else [f"({_condition(column, wanted.within)})"]
+        return " and ".join(parts)
+    if isinstance(wanted, Range):
+        ordered = f"{_ORDERED}[{_quoted(ordered_name(column, wanted))}]"
+        ends = zip((">=", "<="), wanted.ends, strict=True)
+        return " and ".join(f"{ordered} {sign} {end!r}" for sign, end in ends if end is not None)
+    texts = sorted({written(value) for value in wanted})
+    return " or ".join(f"{cell} == {_quoted(text)}" if text else f"not exists {cell}" for text in texts)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -18,20 +18,23 @@ from vireid.data.ahead import ahead
 from vireid.data.images import read_image, resize
 from vireid.errors import ImageError
 from vireid.gallery.frames import crop, parse_box
+from vireid.types import Embeddings
 
-__all__ = ["ReadPicture", "read_again", "read_ahead"]
+__all__ = ["ReadPicture", "read_again", "read_ahead", "read_rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadPicture:
     """A picture as far as it was needed: `pixels` is None where its content was known already.
 
-    pixels: (H, W, 3) uint8 in the network's size. problem: why the file cannot be used, None if it can.
+    pixels: (H, W, 3) uint8 in the network's size. embedded: one row, in the place of pixels, where another process has
+    embedded them. problem: why the file cannot be used, None if it can.
     """
 
     row: Mapping[str, Any]
     sha256: str = ""
     pixels: NDArray[np.uint8] | None = None
+    embedded: Embeddings[NDArray[Any]] | None = None
     problem: str | None = None
 
 
@@ -42,10 +45,19 @@ def read_ahead(
 
     A frame is read once for all boxes of it that follow each other.
     """
-    frames = [list(group) for _, group in groupby(rows, key=itemgetter("path"))]
-    with closing(ahead(lambda frame: _read(frame, known, size), frames, depth=depth)) as found:
+    with closing(ahead(lambda frame: _read(frame, known, size), _frames(rows), depth=depth)) as found:
         for pictures in found:
             yield from pictures
+
+
+def read_rows(rows: Sequence[Mapping[str, Any]], *, known: Set[str], size: tuple[int, int]) -> Generator[ReadPicture]:
+    """As `read_ahead`, each when it is asked for."""
+    for frame in _frames(rows):
+        yield from _read(frame, known, size)
+
+
+def _frames(rows: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    return [list(group) for _, group in groupby(rows, key=itemgetter("path"))]
 
 
 def read_again(row: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -11,11 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vireid.errors import GalleryError
+from vireid.gallery.ranges import Range
 
 __all__ = [
     "KEY",
     "REQUIRED",
+    "UNORDERED",
+    "Condition",
     "Entries",
+    "Except",
     "Filters",
     "Found",
     "GalleryStore",
@@ -28,9 +32,23 @@ KEY = "sha256"
 """Column that names an entry: SHA-256 of the picture file's bytes, or of that and the box of a part."""
 
 REQUIRED = (KEY, "path", "modality", "camera")
+UNORDERED = (KEY, "path", "modality")
+"""Columns that no range can be asked of."""
 
-Filters: TypeAlias = Mapping[str, Sequence[Any]]
-"""Column -> values of which an entry must have one; all columns must hold."""
+
+@dataclass(frozen=True)
+class Except:
+    """Whatever `within` accepts (None: everything, unknown cells too) but these values."""
+
+    values: Sequence[Any]
+    within: Sequence[Any] | Range | None = None
+
+
+Condition: TypeAlias = Sequence[Any] | Range | Except
+"""Values of which a cell must be one (None: unknown), or what else it must be."""
+
+Filters: TypeAlias = Mapping[str, Condition]
+"""Column -> condition; all must hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +105,9 @@ class GalleryStore(Protocol):
     """Keeps entries and searches them by inner product.
 
     Adapters translate filters into their own language; unknown columns have been refused before they see one. All give
-    the answers of `MemoryStore`, down to the order of ties, except that a search among more than `EXACT_UP_TO` entries
-    may go by an approximate index; its candidates are then scored anew, so that scores are exact everywhere. One writer
-    at a time; the gallery's lock sees to that. Readers in other processes see what was added and deleted.
+    the answers of `MemoryStore`, down to the order of ties, except that a Milvus server may miss entries by its own
+    index; what it finds is scored anew, so that scores are exact everywhere. One writer at a time; the gallery's lock
+    sees to that. Readers in other processes see what was added and deleted.
     """
 
     @property
