@@ -184,6 +184,7 @@ def test_without_pictures_or_a_teacher_or_anything_to_teach(teacher: Bundle, tmp
         Distillation(vector=0, similarity=0)
 
 
+@pytest.mark.slow
 def test_the_command_takes_the_pictures_of_the_teacher_and_its_student_is_tested_and_searched(
     teacher: Bundle, tiny_sysu: Path, small_run: list[str], tmp_path: Path
 ) -> None:

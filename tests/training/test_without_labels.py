@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from vireid.clustering import adjusted_rand_index, cluster
 from vireid.data import Dataset, open_dataset
 from vireid.data.samplers import IdentitySampler
-from vireid.evaluation import rank
 from vireid.methods import method_class
 from vireid.methods.base import Method
 from vireid.report.blocks import Ranking
@@ -183,19 +182,17 @@ def draw_people(root: Path) -> Path:
     return root
 
 
-def quality(method: Method, data: TrainingData, recipe: Recipe) -> tuple[float, float]:
-    """Agreement of the clusters of both modalities with people, and rank-1 of infrared pictures among visible ones."""
+def agreement(method: Method, data: TrainingData, recipe: Recipe) -> float:
+    """Mean adjusted Rand index of the clusters of both modalities with people."""
     pictures = data.pictures_for(method, recipe, device=torch.device("cpu"), track=untracked)
     found = {m: pictures.embed(m).vector for m in Modality}
     people = {m: data.dataset.images.identity[data.rows_of(m)].to_numpy() for m in Modality}
-    agreement = [adjusted_rand_index(cluster(found[m], k1=8, k2=3, eps="auto").labels, people[m]) for m in Modality]
-    scores = found[Modality.INFRARED] @ found[Modality.VISIBLE].T
-    first = rank(scores, people[Modality.INFRARED], people[Modality.VISIBLE]).cmc[0]
-    return float(np.mean(agreement)), float(first)
+    labels = {m: cluster(found[m], k1=8, k2=3, eps="auto").labels for m in Modality}
+    return float(np.mean([adjusted_rand_index(labels[m], people[m]) for m in Modality]))
 
 
 @pytest.mark.slow
-def test_a_small_vit_tells_people_and_modalities_apart_better_than_before(tmp_path: Path) -> None:
+def test_a_small_vit_clusters_people_better_than_before_it_was_trained(tmp_path: Path) -> None:
     recipe = load_recipe(
         "mcf-demo",
         [
@@ -229,8 +226,6 @@ def test_a_small_vit_tells_people_and_modalities_apart_better_than_before(tmp_pa
     data = TrainingData.of(dataset, recipe)
     torch.manual_seed(recipe.seed)
     method = method_class("mcf")(recipe.method_options(), data.info(recipe))
-    before = quality(method, data, recipe)
+    before = agreement(method, data, recipe)
     bundle = train(recipe, dataset, Run(tmp_path / "run"), device="cpu")
-    after = quality(bundle.method(), data, recipe)
-    assert after[0] > before[0], (before, after)
-    assert after[1] > before[1], (before, after)
+    assert agreement(bundle.method(), data, recipe) > before

@@ -73,9 +73,9 @@ def cluster(
         k2: neighbours averaged over, at most k1.
         eps: radius, or "auto": `choose_eps` compares 0.1 to 0.75.
         min_samples: pictures within the radius, itself included, that make a picture core.
-        at_least: clusters wanted. With fewer the radius is widened by a tenth where most pictures are noise, and
-            narrowed by as much where most are in clusters, three times at most; whoever needs them must look at what
-            came out.
+        at_least: clusters wanted. With fewer the radius is widened by a tenth, three times at most, since pictures
+            may be noise; then narrowed likewise, since people may be joined. Whoever needs them must look at what came
+            out: the radius with the most of these.
         device, memory: as in `jaccard_graph`.
 
     Returns:
@@ -178,17 +178,19 @@ def _mixed(labels: IntArray, group: IntArray, groups: int) -> IntArray:
 def _retried(
     graph: Callable[[float], csr_array], k1: int, eps: float, *, min_samples: int, at_least: int
 ) -> Clustering:
-    """At eps, or at the first radius that gives enough clusters: of a tenth more each where most pictures are noise, of
-    a tenth less each where most are in clusters, which then are too few because they are joined.
+    """At eps, or at the first of the radii of a tenth more each, then of a tenth less each, that gives enough clusters;
+    where none does, at the one with the most.
     """
-    step = 1.0
-    for attempt in range(_ATTEMPTS + 1):
-        radius = min(eps * step**attempt, float(np.nextafter(1.0, 0.0)))
+    most = -1
+    for exponent in (0, *range(1, _ATTEMPTS + 1), *range(-1, -_ATTEMPTS - 1, -1)):
+        radius = min(eps * _STEP**exponent, float(np.nextafter(1.0, 0.0)))
         near = graph(radius)
         labels = dbscan(near, eps=radius, min_samples=min_samples)
-        if labels.max(initial=-1) + 1 >= at_least:
+        found = int(labels.max(initial=-1)) + 1
+        if found > most:
+            most, best = found, (radius, near, labels)
+        if found >= at_least:
             break
-        if attempt == 0:
-            step = _STEP if (labels < 0).mean() > 0.5 else 1 / _STEP
+    radius, near, labels = best
     silhouette = sparse_silhouette(near, labels)
     return Clustering(labels=labels, k1=k1, eps=radius, silhouette=silhouette, tried=((radius, silhouette),))
