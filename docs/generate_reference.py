@@ -21,6 +21,7 @@ EXPLAINED_IN: Mapping[str, str] = {
     "data synthesize": "data-sets.md",
     "pretrain": "training.md",
     "train": "training.md",
+    "distill": "distilling.md",
     "evaluate": "protocols.md",
     "report": "report.md",
     "calibrate": "scores.md",

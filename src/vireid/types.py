@@ -94,9 +94,10 @@ class ViewRequest:
     """A stream of pictures that a method asks its batches to hold.
 
     Every view is cropped, flipped and erased on its own. `channel_exchange` says whether its visible pictures get that
-    augmentation; None leaves it to the recipe. `channel_copy` shows every picture of the view by one of its colour
-    channels, drawn anew each time and copied to all three: between visible and infrared. `upper` is the share of the
-    picture's height, from the top, that the view holds; augmentation happens to that part alone.
+    augmentation; None leaves it to the recipe. `colour_jitter` False leaves the recipe's jitter out. `channel_copy`
+    shows every picture of the view by one of its colour channels, drawn anew each time and copied to all three: between
+    visible and infrared. `upper` is the share of the picture's height, from the top, that the view holds; augmentation
+    happens to that part alone.
 
     Raises:
         UsageError: a share outside (0, 1].
@@ -104,6 +105,7 @@ class ViewRequest:
 
     modality: Modality
     channel_exchange: bool | None = None
+    colour_jitter: bool = True
     channel_copy: bool = False
     upper: float = 1.0
 

@@ -118,6 +118,15 @@ def test_too_few_clusters_widen_the_radius(people):
     assert never.eps < 1
 
 
+def test_too_few_clusters_of_joined_people_narrow_the_radius(people):
+    features = people(300, 30)
+    joined = cluster(features, k1=30, eps=0.72)
+    assert (joined.labels < 0).mean() < 0.5
+    apart = cluster(features, k1=30, eps=0.72, at_least=joined.clusters + 1)
+    assert apart.clusters > joined.clusters
+    assert any(apart.eps == pytest.approx(0.72 / 1.1**times) for times in (1, 2, 3))
+
+
 def test_clusters_stay_within_their_group(people):
     features, cameras = people(240, 6, spread=0.4), np.repeat(["b", "a"], 120)
     labels = cluster_each(features, cameras, k1=10, k2=3)
@@ -156,5 +165,21 @@ def test_joint_distances_give_each_side_clusters_of_its_own() -> None:
         side = np.repeat(centres, count, axis=0) + 0.1 * rng.normal(size=(5 * count, 16))
         sides.append(side / np.linalg.norm(side, axis=1, keepdims=True))
     found = cluster_jointly(sides, k1=20, k2=6)
-    for count, side in zip((8, 12), found, strict=True):
+    for count, side, mixed in zip((8, 12), found.sides, found.mixed, strict=True):
         np.testing.assert_array_equal(side.labels, np.repeat(np.arange(5), count))
+        np.testing.assert_array_equal(mixed, side.labels, "everybody is seen on both sides")
+
+
+def test_mixed_clusters_have_members_on_every_side() -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(5, 16))
+    sides = []
+    for shown in ([0, 1, 2], [1, 2, 3, 4]):
+        side = np.repeat(centres[shown], 10, axis=0) + 0.1 * rng.normal(size=(10 * len(shown), 16))
+        sides.append(side / np.linalg.norm(side, axis=1, keepdims=True))
+    visible, infrared = cluster_jointly(sides, k1=20, k2=6).mixed
+    np.testing.assert_array_equal(visible, np.repeat([-1, 0, 1], 10))
+    np.testing.assert_array_equal(infrared, np.repeat([0, 1, -1, -1], 10))
+    alone = cluster_jointly([sides[0], sides[0][:0]], k1=20, k2=6)
+    assert (alone.mixed[0] == -1).all()
+    assert len(alone.mixed[1]) == 0

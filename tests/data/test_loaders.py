@@ -108,6 +108,37 @@ def test_views_of_the_same_pictures_are_drawn_on_their_own(sources: dict[str, An
     assert same(found, views(raw)), "making a view leaves what was read as it is"
 
 
+def test_a_channel_copy_shows_each_picture_by_one_of_its_channels(sources: dict[str, Any]) -> None:
+    requests = {"plain": VIEWS["visible"], "copied": ViewRequest(modality=Modality.VISIBLE, channel_copy=True)}
+    requests |= {"infrared": VIEWS["infrared"]}
+    still = Augmentation(padding=0, flip=0.0)
+    made = loader(sources, "packed", views=requests, augmentation=still)
+    raw, again = made[0], made[0]
+    assert isinstance(raw, dict)
+    assert isinstance(again, dict)
+    assert raw["copied"].changes == again["copied"].changes, "of seed, phase, epoch, batch and place alone"
+    assert {change.channel for change in raw["copied"].changes} == {0, 1, 2}
+    found = {name: view.to_view(torch.device("cpu"), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)) for name, view in raw.items()}
+    for plain, copied, change in zip(found["plain"].images, found["copied"].images, raw["copied"].changes, strict=True):
+        assert torch.equal(copied, plain[change.channel].expand(3, -1, -1))
+    for name in ("labels", "rows", "cameras"):
+        assert torch.equal(getattr(found["copied"], name), getattr(found["plain"], name))
+    other = loader(sources, "packed", views=requests, augmentation=still, epoch=2)[0]
+    assert isinstance(other, dict)
+    assert other["copied"].changes != raw["copied"].changes
+
+
+def test_a_view_may_leave_the_jitter_out(sources: dict[str, Any]) -> None:
+    requests = {
+        modality.value: ViewRequest(modality=modality, colour_jitter=modality is Modality.VISIBLE)
+        for modality in Modality
+    }
+    raw = loader(sources, "packed", views=requests)[0]
+    assert isinstance(raw, dict)
+    assert all(change.jitter for change in raw["visible"].changes)
+    assert not any(change.jitter for change in raw["infrared"].changes)
+
+
 def test_another_epoch_draws_other_pictures_and_changes(sources: dict[str, Any]) -> None:
     one, other = (views(loader(sources, "packed", epoch=epoch)[0]) for epoch in (1, 2))  # type: ignore[arg-type]
     assert not torch.equal(one["visible"].rows, other["visible"].rows)

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from vireid.losses.distillation import pair_distillation
+from vireid.losses.distillation import pair_distillation, similarity_distillation, vector_distillation
 
 
 def test_by_hand_and_zero_where_the_orders_agree():
@@ -35,3 +36,32 @@ def test_pairs_that_were_not_looked_at_do_not_count():
     found.backward()
     assert (cosines.grad[~looked] == 0).all()
     assert cosines.grad.isfinite().all()
+
+
+def rows(count: int, width: int, seed: int) -> torch.Tensor:
+    return F.normalize(torch.randn(count, width, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+def test_vectors_cost_what_their_angle_is_whatever_their_length():
+    teacher = torch.eye(3)[:2]
+    assert float(vector_distillation(5.0 * teacher, teacher)) == pytest.approx(0.0, abs=1e-6)
+    assert float(vector_distillation(torch.eye(3)[[2, 2]], teacher)) == pytest.approx(1.0)
+    assert float(vector_distillation(-teacher, teacher)) == pytest.approx(2.0)
+
+
+def test_likeness_is_taught_between_spaces_of_any_width():
+    teacher = rows(6, 8, 0)
+    turned = torch.cat([teacher.flip(1), torch.zeros(6, 3)], dim=1)
+    assert float(similarity_distillation(turned, teacher, temperature=0.1)) == pytest.approx(0.0, abs=1e-6)
+    student = rows(6, 4, 1).requires_grad_(True)
+    found = similarity_distillation(student, teacher.requires_grad_(True), temperature=0.1)
+    expected = 0.0
+    for i in range(6):
+        others = [j for j in range(6) if j != i]
+        theirs = F.softmax((teacher.detach()[others] @ teacher.detach()[i]) / 0.1, dim=0)
+        own = F.log_softmax((student.detach()[others] @ student.detach()[i]) / 0.1, dim=0)
+        expected += float((theirs * (theirs.log() - own)).sum()) / 6
+    assert float(found.detach()) == pytest.approx(expected, rel=1e-5)
+    found.backward()
+    assert student.grad.abs().sum() > 0
+    assert teacher.grad is None

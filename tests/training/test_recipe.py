@@ -11,8 +11,10 @@ from vireid.training.recipe import Recipe, Schedule, load_recipe, recipe_names, 
 def test_a_shipped_recipe_loads_and_begins_with_its_command(name: str) -> None:
     recipe = load_recipe(name)
     first = recipe_text(name).splitlines()[0]
-    assert first.startswith(f"# vireid train {name} ") or (
-        name in {"agw-pretrain", "vit-pretrain"} and first.startswith("# vireid pretrain")
+    assert (
+        first.startswith(f"# vireid train {name} ")
+        or (name in {"agw-pretrain", "vit-pretrain"} and first.startswith("# vireid pretrain"))
+        or (name == "agw-distill" and first.startswith("# vireid distill "))
     )
     assert set(yaml.safe_load(recipe_text(name))["options"]) == set(recipe.method_options().model_dump()), (
         "spell all out"

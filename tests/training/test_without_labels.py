@@ -6,19 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
+from vireid.clustering import adjusted_rand_index, cluster
 from vireid.data import Dataset, open_dataset
 from vireid.data.samplers import IdentitySampler
+from vireid.methods import method_class
+from vireid.methods.base import Method
 from vireid.report.blocks import Ranking
 from vireid.report.material import open_material
 from vireid.report.sections.clusters import clusters
 from vireid.training.loop import train
+from vireid.training.pictures import TrainingData
 from vireid.training.recipe import Recipe, load_recipe
 from vireid.training.run import Run
-from vireid.types import Modality
+from vireid.types import Modality, untracked
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +43,7 @@ def recipe(tiny_sysu: Path) -> Recipe:
             "phases.within.epochs=1",
             "phases.across.epochs=1",
             "maal.warmup_epochs=0",
+            "clustering.eps=auto",
             "steps_per_epoch=3",
             "precision=fp32",
             "workers=0",
@@ -150,3 +157,75 @@ def test_pictures_of_a_class_come_from_as_many_cameras_as_possible() -> None:
         {Modality.VISIBLE: np.zeros(2, np.int64)}, seed=0, cameras={Modality.VISIBLE: np.array([1, 2])}, **settings
     )  # type: ignore[arg-type]
     assert np.bincount(small.batch(0, 0, 0)[Modality.VISIBLE]).tolist() == [2, 2]
+
+
+PEOPLE, EACH = 12, 4
+
+
+def draw_people(root: Path) -> Path:
+    """Twelve people by the brightness of eight patches, before two visible cameras that tint and two infrared ones."""
+    rng = np.random.default_rng(0)
+    patterns = rng.uniform(40, 215, size=(PEOPLE, 4, 2, 1))
+    rows = []
+    for modality, cameras in ((Modality.VISIBLE, (1, 2)), (Modality.INFRARED, (3, 4))):
+        (root / modality).mkdir(parents=True)
+        for camera in cameras:
+            tint = rng.uniform(0.6, 1.2, size=3) if modality is Modality.VISIBLE else rng.uniform(0.5, 0.9)
+            for person in range(PEOPLE):
+                for number in range(EACH):
+                    picture = np.kron(patterns[person] * tint * np.ones(3), np.ones((16, 16, 1)))
+                    picture += 25 * rng.standard_normal((64, 32, 3 if modality is Modality.VISIBLE else 1))
+                    name = f"{modality}/{camera}-{person}-{number}.png"
+                    Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(root / name)
+                    rows.append({"path": name, "identity": person, "camera": camera, "modality": str(modality)})
+    pd.DataFrame(rows).assign(split="train").to_csv(root / "manifest.csv", index=False)
+    return root
+
+
+def agreement(method: Method, data: TrainingData, recipe: Recipe) -> float:
+    """Mean adjusted Rand index of the clusters of both modalities with people."""
+    pictures = data.pictures_for(method, recipe, device=torch.device("cpu"), track=untracked)
+    found = {m: pictures.embed(m).vector for m in Modality}
+    people = {m: data.dataset.images.identity[data.rows_of(m)].to_numpy() for m in Modality}
+    labels = {m: cluster(found[m], k1=8, k2=3, eps="auto").labels for m in Modality}
+    return float(np.mean([adjusted_rand_index(labels[m], people[m]) for m in Modality]))
+
+
+@pytest.mark.slow
+def test_a_small_vit_clusters_people_better_than_before_it_was_trained(tmp_path: Path) -> None:
+    recipe = load_recipe(
+        "mcf-demo",
+        [
+            "data.kind=manifest",
+            "data.protocol=null",
+            f"data.root={draw_people(tmp_path / 'people')}",
+            "start=none",
+            "architecture=vit_nano_patch12",
+            "region_mode=class_tokens",
+            "diversity=1.0",
+            "pacbam.positions=[5]",
+            "pacbam.parts=1",
+            "clustering.k1=8",
+            "clustering.k2=3",
+            "clustering.eps=auto",
+            "image.height=64",
+            "image.width=32",
+            "augmentation.padding=2",
+            "augmentation.flip=0",
+            "augmentation.erasing=none",
+            "batch.identities=4",
+            "phases.within.epochs=3",
+            "phases.across.epochs=3",
+            "maal.warmup_epochs=1",
+            "steps_per_epoch=20",
+            "precision=fp32",
+            "workers=0",
+        ],
+    )
+    dataset = open_dataset("manifest", tmp_path / "people")
+    data = TrainingData.of(dataset, recipe)
+    torch.manual_seed(recipe.seed)
+    method = method_class("mcf")(recipe.method_options(), data.info(recipe))
+    before = agreement(method, data, recipe)
+    bundle = train(recipe, dataset, Run(tmp_path / "run"), device="cpu")
+    assert agreement(bundle.method(), data, recipe) > before

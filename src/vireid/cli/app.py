@@ -12,6 +12,7 @@ from vireid.cli import (
     compare,
     data,
     demo,
+    distill,
     documents,
     evaluate,
     export,
@@ -59,6 +60,7 @@ app.command("demo")(demo.demo)
 app.add_typer(data.app, name="data")
 app.command("pretrain")(pretrain.pretrain)
 app.command("train")(train.train)
+app.command("distill")(distill.distill)
 app.command("evaluate")(evaluate.evaluate)
 app.command("calibrate")(calibrate.calibrate)
 app.command("compare")(compare.compare)

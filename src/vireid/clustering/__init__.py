@@ -15,13 +15,14 @@ from vireid.clustering.dbscan import dbscan
 from vireid.clustering.jaccard import jaccard_graph
 from vireid.clustering.memory import MemoryPlan, memory_plan
 from vireid.clustering.neighbours import nearest
-from vireid.clustering.pseudo_labels import Clustering, cluster, cluster_each, cluster_jointly
+from vireid.clustering.pseudo_labels import Clustering, JointClustering, cluster, cluster_each, cluster_jointly
 from vireid.clustering.region_neighbours import region_neighbours
 
 __all__ = [
     "ClusterMatches",
     "Clustering",
     "EpsChoice",
+    "JointClustering",
     "LabelStatistics",
     "MemoryPlan",
     "adjusted_rand_index",

@@ -17,13 +17,13 @@ from vireid.clustering.jaccard import check_parameters, jaccard_graph
 from vireid.clustering.neighbours import Features, nearest, on_host, where_asked
 from vireid.errors import UsageError
 
-__all__ = ["Auto", "Clustering", "cluster", "cluster_each", "cluster_jointly"]
+__all__ = ["Auto", "Clustering", "JointClustering", "cluster", "cluster_each", "cluster_jointly"]
 
 IntArray = NDArray[np.int64]
 Auto: TypeAlias = Literal["auto"]
 
 USUAL_K1 = 30
-_WIDER, _ATTEMPTS = 1.1, 3
+_STEP, _ATTEMPTS = 1.1, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,16 @@ class Clustering:
     @property
     def clusters(self) -> int:
         return int(self.labels.max(initial=-1)) + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointClustering:
+    """sides: clusters within each of the feature matrices. mixed: (N,) labels for each of them, of the clusters of all
+    pictures together that hold some of every matrix; 0 to K - 1 over all, -1 for pictures in no such cluster.
+    """
+
+    sides: tuple[Clustering, ...]
+    mixed: tuple[IntArray, ...]
 
 
 def cluster(
@@ -63,8 +73,9 @@ def cluster(
         k2: neighbours averaged over, at most k1.
         eps: radius, or "auto": `choose_eps` compares 0.1 to 0.75.
         min_samples: pictures within the radius, itself included, that make a picture core.
-        at_least: clusters wanted. With fewer the radius is widened by a tenth, three times at most; whoever needs
-            them must look at what came out.
+        at_least: clusters wanted. With fewer the radius is widened by a tenth, three times at most, since pictures
+            may be noise; then narrowed likewise, since people may be joined. Whoever needs them must look at what came
+            out: the radius with the most of these.
         device, memory: as in `jaccard_graph`.
 
     Returns:
@@ -93,7 +104,7 @@ def cluster(
         return Clustering(
             labels=choice.labels, k1=first, eps=choice.eps, silhouette=choice.silhouette, tried=choice.tried
         )
-    return _widened(graph, first, eps, min_samples=min_samples, at_least=at_least)
+    return _retried(graph, first, eps, min_samples=min_samples, at_least=at_least)
 
 
 def cluster_each(features: Features, groups: Any, **options: Any) -> IntArray:
@@ -123,11 +134,11 @@ def cluster_jointly(
     at_least: int = 0,
     device: str | None = None,
     memory: int | None = None,
-) -> tuple[Clustering, ...]:
-    """Clusters of each of several (N, D), on Jaccard distances that the pictures of all of them decide together.
+) -> JointClustering:
+    """Clusters of several (N, D), on Jaccard distances that the pictures of all of them decide together.
 
-    Weights are averaged over each one's pictures first (`groups` of `jaccard_graph`), so that none outweighs another;
-    a cluster holds pictures of one alone. The parameters are those of `cluster`, without choices by the data.
+    Weights are averaged over each one's pictures first (`groups` of `jaccard_graph`), so that none outweighs another.
+    The parameters are those of `cluster`, without choices by the data; `at_least` changes the radius of `sides` alone.
 
     Raises:
         UsageError: what `jaccard_graph` and `dbscan` refuse.
@@ -145,20 +156,41 @@ def cluster_jointly(
         own = np.flatnonzero(group == number)
         return lambda radius: whole(radius)[own][:, own]
 
-    return tuple(
-        _widened(block(number), k1, eps, min_samples=min_samples, at_least=at_least) for number in range(len(features))
+    sides = tuple(
+        _retried(block(number), k1, eps, min_samples=min_samples, at_least=at_least) for number in range(len(features))
     )
+    together = _mixed(dbscan(whole(eps), eps=eps, min_samples=min_samples), group, len(features))
+    return JointClustering(sides=sides, mixed=tuple(together[group == number] for number in range(len(features))))
 
 
-def _widened(
+def _mixed(labels: IntArray, group: IntArray, groups: int) -> IntArray:
+    """The labels of clusters with members in all groups, made contiguous; -1 for all others."""
+    clustered = labels >= 0
+    present = np.zeros((int(labels.max(initial=-1)) + 1, groups), np.bool_)
+    present[labels[clustered], group[clustered]] = True
+    kept = present.all(axis=1)
+    names = np.where(kept, np.cumsum(kept) - 1, -1)
+    found = np.full(len(labels), -1, np.int64)
+    found[clustered] = names[labels[clustered]]
+    return found
+
+
+def _retried(
     graph: Callable[[float], csr_array], k1: int, eps: float, *, min_samples: int, at_least: int
 ) -> Clustering:
-    """At eps, or at the first radius of a tenth more each that gives enough clusters."""
-    for attempt in range(_ATTEMPTS + 1):
-        radius = min(eps * _WIDER**attempt, float(np.nextafter(1.0, 0.0)))
+    """At eps, or at the first of the radii of a tenth more each, then of a tenth less each, that gives enough clusters;
+    where none does, at the one with the most.
+    """
+    most = -1
+    for exponent in (0, *range(1, _ATTEMPTS + 1), *range(-1, -_ATTEMPTS - 1, -1)):
+        radius = min(eps * _STEP**exponent, float(np.nextafter(1.0, 0.0)))
         near = graph(radius)
         labels = dbscan(near, eps=radius, min_samples=min_samples)
-        if labels.max(initial=-1) + 1 >= at_least:
+        found = int(labels.max(initial=-1)) + 1
+        if found > most:
+            most, best = found, (radius, near, labels)
+        if found >= at_least:
             break
+    radius, near, labels = best
     silhouette = sparse_silhouette(near, labels)
     return Clustering(labels=labels, k1=k1, eps=radius, silhouette=silhouette, tried=((radius, silhouette),))

@@ -16,7 +16,10 @@ from vireid.errors import choose
 from vireid.files import digest_of
 from vireid.types import Modality
 
-__all__ = ["Dataset"]
+__all__ = ["UNKNOWN", "Dataset"]
+
+UNKNOWN = -1
+"""The identity of pictures that nobody named, and the camera of those whose camera is not known."""
 
 _TABLE_FORMAT = 1  # part of every fingerprint; raise it when the meaning of a column changes
 

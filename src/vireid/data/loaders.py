@@ -127,6 +127,8 @@ class TrainingLoader(Dataset[dict[str, RawView] | VireidError]):
         augmentation = self.augmentation
         if request.channel_exchange is not None:
             augmentation = augmentation.model_copy(update={"channel_exchange": request.channel_exchange})
+        if not request.colour_jitter:
+            augmentation = augmentation.model_copy(update={"colour_jitter": 0.0})
         height, width = self.source.size
         if request.upper < 1.0:
             height = request.rows(height)

@@ -110,6 +110,9 @@ class AGW(Method):
 
     def embed(self, images: Tensor, modality: Modality) -> Embeddings[Tensor]:
         visible, infrared = (images, None) if modality is Modality.VISIBLE else (None, images)
-        pooled = self.pool(self.network(visible, infrared))
-        feature = pooled if self.options.retrieval == "pooled" else self.head.neck(pooled)
-        return Embeddings(unit(feature))
+        return Embeddings(unit(self.features(visible, infrared)))
+
+    def features(self, visible: Tensor | None, infrared: Tensor | None) -> Tensor:
+        """(N, C) that are compared, of images of both modalities or of one, visible ones first."""
+        pooled: Tensor = self.pool(self.network(visible, infrared))
+        return pooled if self.options.retrieval == "pooled" else self.head.neck(pooled)

@@ -136,6 +136,10 @@ class Method(nn.Module, ABC):
             raise WeightsError(f"method {self.name!r} has no backbone to start from {source!r}; set start=none")
         return None
 
+    def learnt(self) -> "Method":
+        """What a bundle keeps of a training: this method, unless it only teaches another one."""
+        return self
+
     def matcher(self) -> Matcher:
         """How embeddings are scored; the inner product of unit vectors unless the method says otherwise."""
         return Dot()

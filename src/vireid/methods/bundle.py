@@ -75,6 +75,7 @@ class Card(Options):
     recipe: str = Field(description="SHA-256 of the resolved recipe; empty for a model that was imported")
     seed: int
     vireid: str
+    teacher: Card | None = Field(None, description="card of the model that this one learnt from, where it did")
     imported: str = Field("", description="file that the weights came from, and its SHA-256, where others trained them")
 
 
@@ -199,20 +200,10 @@ class Bundle:
         Raises:
             LeakError: the data is the training data, or a version of it, and people are shared.
         """
-        card, tested = self.card, dataset.images.iloc[rows]
-        same_table = dataset.fingerprint == card.dataset_fingerprint
-        if not same_table and (dataset.kind, dataset.name) != (card.dataset_kind, card.dataset):
-            return
-        numbers = {int(identity) for identity in tested.identity.unique()}
-        shared = _people(card.identity_names or card.identities) & _people(identity_names(tested) or numbers)
-        if same_table or not card.identity_names:
-            shared |= _people(numbers & set(card.identities))
-        if shared:
-            raise LeakError(
-                f"{len(shared)} of the {len(numbers)} test identities were trained on (one is {min(shared)}): this "
-                f"model was trained for protocol {card.protocol!r} of {card.dataset}; test it on that split, or train "
-                "another. A data set of the same name that shows other people needs a name of its own in expected.json"
-            )
+        card: Card | None = self.card
+        while card is not None:  # whom a teacher was trained on, its student knows too
+            _refuse_leak(card, dataset, rows)
+            card = card.teacher
 
     def calibration(self) -> Calibration | None:
         """What this model's scores mean; None where nobody measured it (`vireid calibrate`).
@@ -286,6 +277,23 @@ def save_bundle(path: Path, method: Method, *, preprocessing: Preprocessing, car
         )
         write_json(folder / HEADER, header.model_dump(mode="json"))
     return Bundle.open(path)
+
+
+def _refuse_leak(card: Card, dataset: Dataset, rows: NDArray[np.int64]) -> None:
+    tested = dataset.images.iloc[rows]
+    same_table = dataset.fingerprint == card.dataset_fingerprint
+    if not same_table and (dataset.kind, dataset.name) != (card.dataset_kind, card.dataset):
+        return
+    numbers = {int(identity) for identity in tested.identity.unique()}
+    shared = _people(card.identity_names or card.identities) & _people(identity_names(tested) or numbers)
+    if same_table or not card.identity_names:
+        shared |= _people(numbers & set(card.identities))
+    if shared:
+        raise LeakError(
+            f"{len(shared)} of the {len(numbers)} test identities were trained on (one is {min(shared)}): this "
+            f"model was trained for protocol {card.protocol!r} of {card.dataset}; test it on that split, or train "
+            "another. A data set of the same name that shows other people needs a name of its own in expected.json"
+        )
 
 
 def _people(identities: Iterable[int | str]) -> set[str]:

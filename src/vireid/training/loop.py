@@ -75,7 +75,10 @@ def _accelerator(device: str | None) -> Accelerator:
 
 
 class Training:
-    """One run in progress, of any `Method`; `train` builds it from a recipe."""
+    """One run in progress, of any `Method`; `train` builds it from a recipe.
+
+    teacher: the card of the model that this one learns from, if it learns from one.
+    """
 
     def __init__(
         self,
@@ -84,11 +87,12 @@ class Training:
         data: TrainingData,
         out: Run,
         *,
+        teacher: Card | None = None,
         device: str | None = None,
         track: Track = untracked,
         say: Say = silent,
     ) -> None:
-        self.recipe, self.data, self.out, self.track = recipe, data, out, track
+        self.recipe, self.data, self.out, self.track, self.teacher = recipe, data, out, track, teacher
         self.accelerator = _accelerator(device)
         self.device = self.accelerator.device
         if recipe.precision == "fp16" and self.device.type != "cuda":
@@ -108,7 +112,7 @@ class Training:
             self._refuse_other_pictures(found)
         if found and found.values["phase"] == len(self.recipe.phases) and self.out.bundle_folder.exists():
             return Bundle.open(self.out.bundle_folder)
-        self._say(self.data.describe(supervised=self.recipe.supervised))
+        self._say(self.data.describe(supervised=self.method.supervised))
         if found:
             self._say(f"resuming at step {found.values['step']}")
         else:
@@ -141,7 +145,7 @@ class Training:
     def _begin(self) -> None:
         """Take the start weights. Everything that can be wrong with a new run is found before its folder is made."""
         report = self.method.load_start(self.recipe.start)
-        self._loader(0, 0, self.labels if self.recipe.supervised else self.data.without_labels())
+        self._loader(0, 0, self.labels if self.method.supervised else self.data.without_labels())
         self._say(str(report or "start weights: none"))
 
     def _phase(self, number: int, found: Checkpoint | None) -> None:
@@ -280,8 +284,8 @@ class Training:
         return Bundle.open(self.out.bundle_folder)
 
     def _bundle(self) -> None:
-        card: Card = self.data.card(self.recipe, version("vireid"))
-        save_bundle(self.out.bundle_folder, self.method, preprocessing=self.recipe.image, card=card)
+        card: Card = self.data.card(self.recipe, version("vireid"), teacher=self.teacher)
+        save_bundle(self.out.bundle_folder, self.method.learnt(), preprocessing=self.recipe.image, card=card)
 
     def _log(self, record: dict[str, Any], *, seconds: float | None = None) -> None:
         if not self.main or self.board is None:

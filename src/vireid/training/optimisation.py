@@ -82,8 +82,8 @@ class Optimisation:
 
 def _build(groups: list[dict[str, Any]], phase: Phase) -> torch.optim.Optimizer:
     options = phase.optimiser
-    if options.kind == "sgd":
-        nesterov = options.momentum > 0
+    if options.kind in {"sgd", "heavy-ball"}:
+        nesterov = options.kind == "sgd" and options.momentum > 0
         return torch.optim.SGD(
             groups, options.rate, momentum=options.momentum, nesterov=nesterov, weight_decay=options.weight_decay
         )

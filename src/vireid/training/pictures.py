@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from vireid.clustering import label_statistics, match_precision
-from vireid.data import Dataset
+from vireid.data import UNKNOWN, Dataset
 from vireid.data.images import PictureFiles, PictureSource
 from vireid.data.loaders import Pictures, TrainingLoader
 from vireid.data.packed import pack
@@ -50,23 +50,31 @@ class TrainingData:
     source: PictureSource
 
     @classmethod
-    def of(cls, dataset: Dataset, recipe: Recipe) -> TrainingData:
-        """The training split of the recipe's protocol.
+    def of(cls, dataset: Dataset, recipe: Recipe, *, supervised: bool | None = None) -> TrainingData:
+        """The training split of the recipe's protocol; without classes where `supervised` (default: as the recipe's
+        method is) is False.
 
         Raises:
-            UsageError: the protocol is not one of the data set. TrainingError: there is nothing to train on.
+            UsageError: the protocol is not one of the data set. TrainingError: there is nothing to train on, or nobody
+                says who the pictures show.
         """
+        supervised = recipe.supervised if supervised is None else supervised
         protocol = recipe.data.protocol or dataset.default_protocol
         rows = dataset.training_rows(protocol)
         if not len(rows):
             raise TrainingError(f"{dataset.root} has no training pictures for protocol {protocol!r}")
         table = dataset.images.loc[rows]
+        if supervised and bool((table.identity == UNKNOWN).any()):
+            raise TrainingError(
+                f"{dataset.root} does not say who is who, and {recipe.method} is trained with identities; train mcf, "
+                "list the people in a manifest, or learn from a trained model: vireid distill"
+            )
         held_out = _hold_out(table, recipe.data.held_out, recipe.seed)
         kept = table[~table.identity.isin(held_out)]
         classes = {identity: number for number, identity in enumerate(sorted(kept.identity.unique()))}
         identity = {modality: kept.identity[kept.modality == modality] for modality in Modality}
         of = {modality: side.map(classes).to_numpy(np.int64, copy=True) for modality, side in identity.items()}
-        if not recipe.supervised:
+        if not supervised:
             of = {modality: np.full_like(values, -1) for modality, values in of.items()}
         return cls(
             dataset=dataset,
@@ -186,10 +194,14 @@ class TrainingData:
         right ones. None stands for what is not a number.
         """
         identity = {m: self._of(m).identity.to_numpy(np.int64, copy=True) for m in labels.of}
+        known = not any(bool((values == UNKNOWN).any()) for values in identity.values())
         found: dict[str, Any] = {
-            m.value: label_statistics(values, identity[m]).to_json() for m, values in labels.of.items()
+            m.value: label_statistics(values, identity[m] if known else None).to_json()
+            for m, values in labels.of.items()
         }
-        if labels.matches is not None:
+        if labels.matches is not None and not known:
+            found["matched"] = {"clusters": int((labels.matches >= 0).sum())}
+        elif labels.matches is not None:
             precision = match_precision(
                 labels.matches,
                 labels.of[Modality.VISIBLE],
@@ -218,8 +230,8 @@ class TrainingData:
         result = rank(scores, ids[Modality.INFRARED], ids[Modality.VISIBLE])
         return {"mAP": 100 * float(result.mAP), "rank1": 100 * float(result.cmc[0])}
 
-    def card(self, recipe: Recipe, vireid: str) -> Card:
-        """The model card of what is trained on this data."""
+    def card(self, recipe: Recipe, vireid: str, *, teacher: Card | None = None) -> Card:
+        """The model card of what is trained on this data, by a teacher where it had one."""
         return Card(
             dataset=self.dataset.name,
             dataset_kind=self.dataset.kind,
@@ -227,12 +239,13 @@ class TrainingData:
             licence=self.dataset.licence,
             restricted=self.dataset.restricted,
             protocol=self.protocol,
-            identities=tuple(sorted(int(i) for i in self.table.identity.unique())),
+            identities=tuple(sorted(int(i) for i in self.table.identity.unique() if i != UNKNOWN)),
             identity_names=identity_names(self.table),
             held_out=self.held_out,
             recipe=recipe.digest,
             seed=recipe.seed,
             vireid=vireid,
+            teacher=teacher,
         )
 
     def _embed(

@@ -22,7 +22,7 @@ from vireid.options import Options, parse
 
 __all__ = ["DataChoice", "Optimiser", "Phase", "Recipe", "Schedule", "load_recipe", "recipe_names", "recipe_text"]
 
-DataKind = Literal["sysu", "regdb", "llcm", "manifest"]
+DataKind = Literal["sysu", "regdb", "llcm", "manifest", "folders"]
 
 
 class DataChoice(Options):
@@ -51,10 +51,12 @@ class BatchShape(Options):
 
 
 class Optimiser(Options):
-    kind: Literal["sgd", "adam", "adamw"]
+    kind: Literal["sgd", "heavy-ball", "adam", "adamw"] = Field(
+        description="sgd: with Nesterov's momentum; heavy-ball: SGD with the classical one"
+    )
     rate: float = Field(gt=0.0, description="base learning rate; a method's parameter groups multiply it")
     weight_decay: float = Field(5e-4, ge=0.0)
-    momentum: float = Field(0.9, ge=0.0, lt=1.0, description="SGD's (Nesterov) momentum, or Adam's first beta")
+    momentum: float = Field(0.9, ge=0.0, lt=1.0, description="SGD's momentum, or Adam's first beta")
 
 
 class Schedule(Options):

@@ -8,7 +8,9 @@ from torch.nn import functional as F
 from vireid.clustering import adjusted_rand_index
 from vireid.errors import RecipeError, TrainingError, UsageError
 from vireid.methods import create
+from vireid.methods.base import unit
 from vireid.methods.explain import Shown
+from vireid.methods.mcf.merging import merge_targets
 from vireid.training.recipe import load_recipe
 from vireid.types import DataInfo, Modality
 
@@ -146,7 +148,7 @@ def pairs(method, m) -> np.ndarray:
 
 def test_too_few_clusters_stop_the_first_epoch_and_keep_the_labels_of_a_later_one(build, people, clock):
     method = build()
-    with pytest.raises(TrainingError, match=r"5 visible clusters up to radius 0\.\d+, a batch needs 9"):
+    with pytest.raises(TrainingError, match=r"5 visible clusters at radius 0\.\d+, a batch needs 9"):
         method.relabel(people(method, needed=9), clock("within"))
     kept = method.relabel(people(method), clock("within"))
     nothing = method.relabel(people(method, spread=50.0, seed=4), clock("within", 1))
@@ -188,8 +190,93 @@ def test_more_infrared_than_visible_clusters_and_many_copies(build, people, batc
     np.testing.assert_array_equal(labels.of[VISIBLE], np.repeat(np.arange(5), 8))
 
 
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_merging_is_the_weighted_contrast_with_the_target_of_the_epoch(build, people, batch_of, clock, epoch):
+    method, _, _, batch = started(build, people, batch_of, clock)
+    trio, pair = groups_of([0, 1, 2]), groups_of([3, 4])
+    merge = torch.from_numpy(merge_targets((*trio, *pair), epoch))
+    state = method.training_state() | {"visible.merge": merge, "infrared.merge": torch.full((5,), -1)}
+    method.load_training_state(state)
+    found = method.losses(batch, clock("across", epoch))
+    queries, labels = (found.embeddings[f"visible.{what}"] for what in ("queries", "labels"))
+    targets = merge[labels]
+    assert not (targets == labels).any()
+    logits = queries @ state["visible.memory"].T / 0.05
+    expected = 0.03 * 0.6 * F.cross_entropy(logits[targets >= 0], targets[targets >= 0])
+    torch.testing.assert_close(found["merging"].detach(), expected)
+    assert found["merging"].requires_grad
+
+
+def groups_of(members):
+    return tuple(np.array(members) for _ in members)
+
+
+def test_merging_weighs_both_modalities_and_more_late_in_the_phase(build, people, batch_of, clock):
+    method, _, _, batch = started(build, people, batch_of, clock, {"um": {"late_weight": 0.12}})
+    targets = torch.tensor([1, 0, 3, 2, -1])
+    method.load_training_state(method.training_state() | dict.fromkeys(("visible.merge", "infrared.merge"), targets))
+    values = []
+    for epoch in (34, 35):
+        method.eval()
+        found = method.losses(batch, clock("across", epoch))
+        parts = [
+            share
+            * F.cross_entropy(
+                found.embeddings[f"{m}.queries"] @ method.training_state()[f"{m}.memory"].T / 0.05,
+                targets[found.embeddings[f"{m}.labels"]],
+            )
+            for m, share in ((VISIBLE, 0.6), (INFRARED, 0.4))
+        ]
+        values.append((float(found["merging"].detach()), float(sum(parts))))
+    assert values[0][0] == pytest.approx(0.03 * values[0][1], rel=1e-5)
+    assert values[1][0] == pytest.approx(0.12 * values[1][1], rel=1e-5)
+
+
+def test_clusters_of_both_modalities_are_contrasted_with_in_the_second_phase(build, people, batch_of, clock):
+    mixed = {"clustering": {"joint": "mixed", "k1": 16, "eps": 0.6, "mixed_weight": 0.5}}
+    first, *_, batch = started(build, people, batch_of, clock, mixed, phase="within")
+    assert "mixed" not in first.losses(batch, clock("within"))
+    method, _, labels, batch = started(build, people, batch_of, clock, mixed)
+    assert labels.told["mixed"]["clusters"] == 5
+    before = method.training_state()["mixed.memory"].clone()
+    found = method.losses(batch, clock())
+    losses = [
+        F.cross_entropy(found.embeddings[f"{m}.queries"] @ before.T / 0.05, found.embeddings[f"{m}.labels"])
+        for m in Modality
+    ]
+    torch.testing.assert_close(found["mixed"].detach(), 0.5 * sum(losses))
+    method.after_step(batch, found.embeddings, clock())
+    after = method.training_state()["mixed.memory"]
+    met = before
+    for m in Modality:
+        queries, own = found.embeddings[f"{m}.queries"], found.embeddings[f"{m}.labels"]
+        row = F.normalize(0.8 * met[1] + 0.2 * queries[own == 1].mean(dim=0), dim=0)
+        met = torch.cat([met[:1], row[None], met[2:]])
+    torch.testing.assert_close(after[1], met[1])
+    assert torch.equal(after[4], before[4])
+
+
+def test_clusters_are_matched_by_their_regions_or_as_a_whole(build, people, clock):
+    """One region tells people apart in one way and outweighs the other three in length."""
+    found = {}
+    for similarity in ("regions", "whole"):
+        method = build({"vra": {"similarity": similarity}})
+        pictures = people(method, 4)
+        loud = pictures.embed(INFRARED).vector.reshape(32, 4, -1).copy()
+        loud[:, 0] = 9 * loud[[*range(8, 32), *range(8)], 0]  # the next person's
+        turned = unit(torch.from_numpy(loud.reshape(32, -1))).numpy()
+        sides = {VISIBLE: pictures.embed(VISIBLE), INFRARED: type(pictures.embed(VISIBLE))(turned)}
+        stretched = sides[VISIBLE].vector.reshape(32, 4, -1).copy()
+        stretched[:, 0] *= 9
+        sides[VISIBLE] = type(sides[VISIBLE])(unit(torch.from_numpy(stretched.reshape(32, -1))).numpy())
+        pictures._embeddings = sides.__getitem__
+        found[similarity] = method.relabel(pictures, clock()).matches.tolist()
+    assert found["regions"] == [0, 1, 2, 3]
+    assert found["whole"] == [3, 0, 1, 2]
+
+
 def test_joint_distances_and_parameters_by_the_data(build, people, clock):
-    for changes in ({"clustering": {"joint": True, "k1": 16, "eps": 0.6}}, {"clustering": {"k1": "auto"}}):
+    for changes in ({"clustering": {"joint": "blocks", "k1": 16, "eps": 0.6}}, {"clustering": {"k1": "auto"}}):
         method = build(changes)
         labels = method.relabel(people(method), clock())
         np.testing.assert_array_equal(labels.of[INFRARED], np.repeat(np.arange(5), 8))
@@ -230,7 +317,7 @@ def test_without_labels_nothing_can_be_learnt_yet(build, people, batch_of, clock
     [
         ({"architecture": "resnet18"}, "has no tokens; set region_mode=stripes"),
         ({"vrnl": {"min_agree": 9}}, r"vrnl\.min_agree is 9, more than the 4 regions"),
-        ({"clustering": {"joint": True, "eps": "auto"}}, "joint distances take numbers"),
+        ({"clustering": {"joint": "blocks", "eps": "auto"}}, "joint distances take numbers"),
         ({"clustering": {"eps": 1.5}}, "eps is a distance between 0 and 1"),
         ({"pacbam": {"positions": []}}, "names no block of the ViT"),
         ({"vra": {"mu": 0}}, "mu counts clusters from 1"),
@@ -250,12 +337,67 @@ def test_presets_are_what_they_are_called():
     full = load_recipe("mcf-sysu")
     defaults = type(full.method_options())()
     assert full.method_options() == defaults
-    rates = [phase.optimiser.rate for phase in full.phases]
-    assert rates == [3.5e-4, 3.5e-5]
-    factors = [full.phases[1].schedule.factor(epoch, 50) for epoch in (0, 20, 40)]
-    assert factors == pytest.approx([1.0, 0.1, 0.01])
+    assert (matcher.vra.similarity, matcher.vrnl.reduction, matcher.memory.update) == ("whole", "micro", "sequential")
+    assert matcher.um.late_weight == 0.12
+    small = load_recipe("mcf-tokenmatcher-regdb")
+    assert (small.method_options().clustering.eps, [phase.epochs for phase in small.phases]) == (0.2, [35, 35])
     single = load_recipe("mcf-adca-sysu").method_options()
     assert (single.regions, single.crosses) == (1, False)
+
+
+EPOCHS = (0, 20, 40, 50, 70, 90)
+
+
+def rates(recipe, epochs) -> list[float]:
+    """The base rate at the beginning of epochs counted over all phases."""
+    found = []
+    for epoch in epochs:
+        for phase in recipe.phases:
+            if epoch < phase.epochs:
+                found.append(phase.optimiser.rate * phase.schedule.factor(epoch, phase.epochs))
+                break
+            epoch -= phase.epochs
+    return found
+
+
+def test_rates_fall_by_a_tenth_every_twenty_epochs_of_a_phase_and_the_baseline_follows_them():
+    published = [3.5e-4, 3.5e-5, 3.5e-6, 3.5e-5, 3.5e-6, 3.5e-7]
+    for name in ("mcf-sysu", "mcf-baseline-sysu"):
+        recipe = load_recipe(name)
+        assert rates(recipe, EPOCHS) == pytest.approx(published)
+        assert {phase.optimiser.kind for phase in recipe.phases} == {"heavy-ball"}
+    cosine = load_recipe("mcf-tokenmatcher-sysu")
+    assert rates(cosine, (0, 50)) == pytest.approx([3.5e-4, 3.5e-5])
+    ends = [phase.optimiser.rate * phase.schedule.factor(50, 50) for phase in cosine.phases]
+    assert ends == pytest.approx([1e-6, 1e-7], rel=1e-3)
+
+
+def test_the_classifier_of_modalities_has_a_rate_of_its_own_in_both_phases(build):
+    for name in ("mcf-sysu", "mcf-regdb"):
+        recipe = load_recipe(name)
+        method = build({"maal": dict(recipe.options["maal"])})
+        own = [
+            group.rate * phase.optimiser.rate
+            for phase in recipe.phases
+            for group in method.parameter_groups(phase.name)
+            if group.name == "classifier"
+        ]
+        assert own == pytest.approx([0.01, 0.01], rel=2e-3)
+
+
+@pytest.mark.parametrize("data", ["sysu", "demo"])
+def test_every_row_of_the_ablation_sees_the_same_number_of_pictures(data):
+    seen = set()
+    for row in ("mcf", "mcf-baseline", "mcf-tokenmatcher", "mcf-adca"):
+        recipe = load_recipe(f"{row}-{data}")
+        steps = sum(phase.epochs for phase in recipe.phases) * recipe.steps_per_epoch
+        seen.add(steps * recipe.batch.identities * (2 * recipe.batch.visible + recipe.batch.infrared))
+    assert len(seen) == 1
+
+
+def test_infrared_pictures_keep_their_brightness(build):
+    jittered = {name: request.colour_jitter for name, request in build().views().items()}
+    assert jittered == {"visible": True, "exchanged": True, "infrared": False}
 
 
 def test_what_matched_is_told_region_by_region(build):

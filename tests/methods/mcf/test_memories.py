@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vireid.clustering import ClusterMatches
-from vireid.methods.mcf.memories import first_partners, shared_memories
+from vireid.methods.mcf.memories import first_partners, mixed_memory, shared_memories
 
 VISIBLE = np.array([[1.0, 0, 0], [1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]])
 INFRARED = np.array([[0, 0, 1.0], [0, 1.0, 0], [0, 1.0, 0], [0, 1.0, 0]])
@@ -42,3 +42,10 @@ def test_without_matches_they_are_the_centroids(balance):
     found = shared_memories(VISIBLE, VISIBLE_LABELS, INFRARED, INFRARED_LABELS, alone, balance=balance)
     np.testing.assert_allclose(found[0], [[1, 0, 0], [0, 1, 0]])
     np.testing.assert_allclose(found[1], [[0, 0, 1], [0, 1, 0]])
+
+
+def test_a_mixed_memory_is_the_mean_of_the_modalities_means():
+    found = mixed_memory([VISIBLE, INFRARED], [np.array([0, 0, 1, -1]), np.array([1, 0, 0, 0])])
+    np.testing.assert_allclose(found, [unit(1, 1, 0), unit(0, 1, 1)])
+    nobody = mixed_memory([VISIBLE, INFRARED], [np.full(4, -1), np.full(4, -1)])
+    assert nobody.shape == (0, 3)

@@ -44,3 +44,16 @@ def test_three_take_turns_and_nobody_is_pulled_to_itself():
 def test_nobody_is_no_error():
     assert groups(matches([], [])) == ((), ())
     assert merge_targets((), 0).tolist() == []
+
+
+def test_members_are_visited_once_and_nobody_meets_itself_whatever_the_matches():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        visible, infrared = rng.integers(1, 9, size=2)
+        to_infrared = rng.integers(-1, infrared, size=visible)
+        to_visible = [rng.permutation(np.flatnonzero(to_infrared == j)).tolist() for j in range(infrared)]
+        for side in groups(matches(to_infrared.tolist(), to_visible)):
+            for own, group in enumerate(side):
+                visited = [int(merge_targets(side, epoch)[own]) for epoch in range(len(group))]
+                assert sorted(target if target >= 0 else own for target in visited) == group.tolist()
+                assert own not in visited

@@ -24,7 +24,7 @@ from vireid.clustering import (
 )
 from vireid.errors import TrainingError
 from vireid.methods.base import Labels, TrainingPictures
-from vireid.methods.mcf.memories import first_partners, shared_memories
+from vireid.methods.mcf.memories import first_partners, mixed_memory, shared_memories
 from vireid.methods.mcf.merging import groups, merge_targets
 from vireid.methods.mcf.options import MCFOptions
 from vireid.types import Modality
@@ -59,6 +59,7 @@ def decide(
     `m.rows` (N,) of the image table, `m.labels` (N,), `m.memory` (K, D) unit centroids;
     `m.partner` (K,) of the other modality's clusters the first partner; `m.shared` (K, D) memories of both modalities;
     `m.merge` (K,) the cluster that each is pulled towards;
+    `m.mixed` (N,) labels of clusters of both modalities, and `mixed.memory` their means over both;
     `m.bank` (N, D) unit features; `a.m.begins`, `a.m.columns`, `a.m.weights` the neighbours of a's pictures in it.
 
     previous: labels of the last epoch, none in the first.
@@ -67,7 +68,7 @@ def decide(
         TrainingError: there are too few clusters in the first epoch.
     """
     features = {modality: pictures.embed(modality).vector for modality in Modality}
-    found = _clustered(features, options, at_least=pictures.classes_per_batch, device=device)
+    found, mixed = _clustered(features, options, at_least=pictures.classes_per_batch, device=device)
     notes: list[str] = []
     labels = {m: _usable(m, found[m], previous.get(m), pictures.classes_per_batch, notes) for m in Modality}
     arrays: dict[str, NDArray[Any]] = {}
@@ -79,6 +80,10 @@ def decide(
     if crossing:
         matches = _matched(features, labels, options)
         arrays |= _joined(features, labels, matches, options, epoch)
+        if options.mixes:
+            arrays |= {f"{m}.mixed": mixed[m] for m in Modality}
+            arrays["mixed.memory"] = mixed_memory([features[m] for m in Modality], [mixed[m] for m in Modality])
+            told["mixed"] = {"clusters": len(arrays["mixed.memory"])}
         told["matched"] = {"mu": matches.mu, "infrared_without": sum(not len(own) for own in matches.to_visible)}
         if options.vrnl.enabled:
             k1 = {m: found[m].k1 for m in Modality}
@@ -98,9 +103,10 @@ def decide(
 
 def _clustered(
     features: Mapping[Modality, FloatArray], options: MCFOptions, *, at_least: int, device: str | None
-) -> dict[Modality, Clustering]:
+) -> tuple[dict[Modality, Clustering], dict[Modality, IntArray]]:
+    """Clusters of each modality, and labels of those of both where distances are joint."""
     chosen = options.clustering
-    if chosen.joint:
+    if chosen.joint != "none":
         assert not isinstance(chosen.k1, str) and not isinstance(chosen.eps, str)  # noqa: PT018 - the options say so
         found = cluster_jointly(
             [features[m] for m in Modality],
@@ -111,9 +117,9 @@ def _clustered(
             at_least=at_least,
             device=device,
         )
-        return dict(zip(Modality, found, strict=True))
-    settings = chosen.model_dump(exclude={"joint"})
-    return {m: cluster(features[m], **settings, at_least=at_least, device=device) for m in Modality}
+        return dict(zip(Modality, found.sides, strict=True)), dict(zip(Modality, found.mixed, strict=True))
+    settings = chosen.model_dump(exclude={"joint", "mixed_weight"})
+    return {m: cluster(features[m], **settings, at_least=at_least, device=device) for m in Modality}, {}
 
 
 def _usable(
@@ -122,7 +128,7 @@ def _usable(
     """The clusters that were found, or those of the last epoch where they are too few for a batch."""
     if found.clusters >= needed:
         return found.labels
-    said = f"{found.clusters} {modality} clusters up to radius {found.eps:.3g}, a batch needs {needed}"
+    said = f"{found.clusters} {modality} clusters at radius {found.eps:.3g}, a batch needs {needed}"
     if previous is None:
         raise TrainingError(
             f"mcf: {said}; start from weights that tell people apart (start=stand-in, or vireid pretrain), lower "
@@ -146,11 +152,12 @@ def _matched(
     features: Mapping[Modality, FloatArray], labels: Mapping[Modality, IntArray], options: MCFOptions
 ) -> ClusterMatches:
     vra = options.vra
+    regions = options.regions if vra.similarity == "regions" else 1
     similarity = region_similarity(
-        features[VISIBLE], labels[VISIBLE], features[INFRARED], labels[INFRARED], regions=options.regions
+        features[VISIBLE], labels[VISIBLE], features[INFRARED], labels[INFRARED], regions=regions
     )
     return match_clusters(
-        similarity / options.regions,
+        similarity / regions,
         mu=vra.mu,
         matcher=vra.matcher,
         cover_infrared=vra.cover_infrared,

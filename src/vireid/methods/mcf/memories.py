@@ -1,7 +1,10 @@
-"""Memories that both modalities fill: the pictures of a cluster with those of the clusters it was matched with."""
+"""Memories that both modalities fill: a cluster's pictures with those of the clusters it was matched with, and mixed
+clusters.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +13,7 @@ from scipy.sparse import csr_array
 
 from vireid.clustering import ClusterMatches, centroids
 
-__all__ = ["Balance", "first_partners", "shared_memories"]
+__all__ = ["Balance", "first_partners", "mixed_memory", "shared_memories"]
 
 Balance = Literal["instance", "modality"]
 IntArray = NDArray[np.int64]
@@ -45,6 +48,16 @@ def shared_memories(
         _shared(visible, visible_labels, infrared, linked_infrared, len(matches.to_infrared), balance),
         _shared(infrared, infrared_labels, visible, linked_visible, len(matches.to_visible), balance),
     )
+
+
+def mixed_memory(features: Sequence[FloatArray], labels: Sequence[IntArray]) -> FloatArray:
+    """(K, D) of the clusters that hold pictures of every modality: the mean of the modalities' means, of unit length.
+
+    features: (N, D) unit rows of each modality, labels (N,) of the same clusters, -1 for pictures in none.
+    """
+    clusters = 1 + max(int(own.max(initial=-1)) for own in labels)
+    rows = np.concatenate([_means(own, of, clusters) for own, of in zip(features, labels, strict=True)])
+    return centroids(rows, np.tile(np.arange(clusters), len(features)), clusters)
 
 
 def _through(labels: IntArray, partner: IntArray) -> IntArray:

@@ -70,14 +70,18 @@ class MCF(Method):
         """Both modalities, and the visible pictures once more by one of their channels."""
         plain = ViewRequest(modality=VISIBLE, channel_exchange=False)
         exchanged = ViewRequest(modality=VISIBLE, channel_exchange=False, channel_copy=True)
-        return {"visible": plain, "exchanged": exchanged, "infrared": ViewRequest(modality=INFRARED)}
+        infrared = ViewRequest(modality=INFRARED, colour_jitter=False)
+        return {"visible": plain, "exchanged": exchanged, "infrared": infrared}
 
-    def parameter_groups(self, phase: str) -> list[ParameterGroup]:  # noqa: ARG002 - both train all
+    def parameter_groups(self, phase: str) -> list[ParameterGroup]:
+        """All of it in both phases; the classifier at a rate of its own."""
         learnt = [p for part in (self.network, self.necks) for p in part.parameters() if p.requires_grad]
         groups = [ParameterGroup(name="network", parameters=learnt)]
         if self.options.maal.enabled:
             own = [p for p in self.classifier.parameters() if p.requires_grad]
-            groups.append(ParameterGroup(name="classifier", parameters=own, rate=self.options.maal.rate))
+            maal = self.options.maal
+            rate = maal.rate if phase == self.WITHIN else maal.late_rate
+            groups.append(ParameterGroup(name="classifier", parameters=own, rate=rate))
         return groups
 
     def embed(self, images: Tensor, modality: Modality) -> Embeddings[Tensor]:
@@ -147,8 +151,13 @@ class MCF(Method):
         losses |= self._adversarial(features, sizes, clock)
         if clock.phase == self.ACROSS:
             losses |= self._crossing(queries, labels, rows, clock)
-        seen = {f"{m}.queries": queries[m].detach() for m in Modality}
-        return Losses(losses, embeddings=seen | {f"{m}.labels": labels[m] for m in Modality})
+        seen = {f"{m}.queries": queries[m].detach() for m in Modality} | {f"{m}.labels": labels[m] for m in Modality}
+        if "mixed.memory" in self._epoch:
+            mixed = {m: self._epoch[f"{m}.mixed"][self._places(m, rows[m])] for m in Modality}
+            parts = [self._contrast(queries[m], "mixed.memory", mixed[m]) for m in Modality]
+            losses["mixed"] = self.options.clustering.mixed_weight * torch.stack(parts).sum()
+            seen |= {f"{m}.mixed": mixed[m] for m in Modality}
+        return Losses(losses, embeddings=seen)
 
     def after_step(self, batch: Batch, embeddings: Mapping[str, Tensor], clock: Clock) -> None:  # noqa: ARG002 - hook
         """Memories meet the queries of this step: each modality's own first, then the other's."""
@@ -166,6 +175,9 @@ class MCF(Method):
                 labels = embeddings[f"{source}.labels"]
                 target = labels if source is m else self._partners(source, labels)
                 self._meet(f"{m}.shared", embeddings[f"{source}.queries"], target, options.shared_momentum)
+        for m in Modality if "mixed.memory" in self._epoch else ():
+            queries, labels = embeddings[f"{m}.queries"], embeddings[f"{m}.mixed"]
+            self._meet("mixed.memory", queries, labels, options.shared_momentum)
 
     def _meet(self, name: str, queries: Tensor, labels: Tensor, momentum: float) -> None:
         how = self.options.memory.update
@@ -256,10 +268,7 @@ class MCF(Method):
             name = f"{own}.{other}"
             if f"{name}.begins" not in self._epoch:
                 continue  # the other direction's turn
-            known = self._epoch[f"{own}.rows"]
-            order = known.argsort()
-            places = order[torch.searchsorted(known[order], rows[own])]
-            begins, chosen = _sliced(self._epoch[f"{name}.begins"], places)
+            begins, chosen = _sliced(self._epoch[f"{name}.begins"], self._places(own, rows[own]))
             weights = self._epoch.get(f"{name}.weights")
             loss = neighbour_contrast(
                 queries[own],
@@ -272,6 +281,12 @@ class MCF(Method):
             )
             parts.append(weight * loss)
         return torch.stack(parts).sum()
+
+    def _places(self, modality: Modality, rows: Tensor) -> Tensor:
+        """Where pictures, by their rows of the image table, stand among those of their modality."""
+        known = self._epoch[f"{modality}.rows"]
+        order = known.argsort()
+        return order[torch.searchsorted(known[order], rows)]
 
     def _partners(self, modality: Modality, labels: Tensor) -> Tensor:
         """The cluster of the other modality that each label's cluster belongs with, -1 for none."""

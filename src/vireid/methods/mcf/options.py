@@ -30,9 +30,12 @@ class ClusteringOptions(Options):
     k2: int = Field(6, ge=1, description="neighbours that weights are averaged over")
     eps: float | Auto = Field(0.6, description="radius; auto: of 0.1 to 0.75 the one with the greatest silhouette")
     min_samples: int = Field(4, ge=1, description="pictures within the radius, itself included, that make one core")
-    joint: bool = Field(
-        False, description="distances over the pictures of both modalities at once, each counting the same"
+    joint: Literal["none", "blocks", "mixed"] = Field(
+        "none",
+        description="distances over the pictures of both modalities at once, each counting the same; mixed: clusters "
+        "of both as well, contrasted with in the second phase",
     )
+    mixed_weight: float = Field(1.0, ge=0.0, description="weight of the contrast with clusters of both modalities")
 
     @model_validator(mode="after")
     def _in_range(self) -> ClusteringOptions:
@@ -40,7 +43,7 @@ class ClusteringOptions(Options):
             raise ValueError(f"k1 counts neighbours from 1, not {self.k1}")
         if not isinstance(self.eps, str) and not 0 < self.eps < 1:
             raise ValueError(f"eps is a distance between 0 and 1, not {self.eps}")
-        if self.joint and (isinstance(self.k1, str) or isinstance(self.eps, str)):
+        if self.joint != "none" and (isinstance(self.k1, str) or isinstance(self.eps, str)):
             raise ValueError("joint distances take numbers for k1 and eps, not auto (published: k1=40 k2=32 eps=0.6)")
         return self
 
@@ -84,6 +87,7 @@ class AdversarialOptions(Options):
     late_weight: float = Field(0.1, ge=0.0, description="the same in the second phase")
     warmup_epochs: int = Field(5, ge=0, description="epochs of the first phase in which the classifier learns alone")
     rate: float = Field(28.6, gt=0.0, description="learning rate of the classifier, relative to the recipe's")
+    late_rate: float = Field(286.0, gt=0.0, description="the same in the second phase, whose own rate is lower")
     per_region: bool = Field(False, description="classify every region by itself, with one classifier for all")
 
 
@@ -93,6 +97,9 @@ class MatchingOptions(Options):
     enabled: bool = Field(True, description="contrast with the memories of matched clusters")
     weight: float = Field(0.4, ge=0.0, description="weight of the cross-modal contrast")
     mu: int | Auto = Field(3, description="visible clusters that an infrared one may have; auto: by their numbers")
+    similarity: Literal["regions", "whole"] = Field(
+        "regions", description="of clusters: cosines of their regions added, or the cosine of whole features"
+    )
     matcher: Literal["greedy", "hungarian"] = Field("greedy", description="by falling similarity, or the greatest sum")
     cover_infrared: bool = Field(True, description="infrared clusters left without a partner take one in a second pass")
     min_similarity: float | None = Field(None, description="mean cosine below which clusters are never matched")
@@ -169,7 +176,12 @@ class MCFOptions(Options):
     @property
     def crosses(self) -> bool:
         """Whether anything joins the modalities in a second phase."""
-        return self.vra.enabled or self.vrnl.enabled or self.um.enabled
+        return self.vra.enabled or self.vrnl.enabled or self.um.enabled or self.mixes
+
+    @property
+    def mixes(self) -> bool:
+        """Whether pictures are contrasted with clusters of both modalities in the second phase."""
+        return self.clustering.joint == "mixed"
 
     @model_validator(mode="after")
     def _consistent(self) -> MCFOptions:
