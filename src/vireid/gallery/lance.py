@@ -396,10 +396,11 @@ class LanceStore:
         from lancedb.index import Bitmap, BTree
 
         indexed = {column for index in table.list_indices() for column in index.columns}
-        for name in table.schema.names:
-            if name not in indexed and is_searched(name):
-                few = name != KEY and pc.count_distinct(_scan(table, [name])[name]).as_py() <= _FEW_VALUES
-                table.create_index(name, config=Bitmap() if few else BTree())
+        for field in table.schema:
+            if field.name not in indexed and is_searched(field.name):
+                text = field.name != KEY and not pa.types.is_floating(field.type)
+                few = text and pc.count_distinct(_scan(table, [field.name])[field.name]).as_py() <= _FEW_VALUES
+                table.create_index(field.name, config=Bitmap() if few else BTree())
 
     def _read(self, work: Callable[[Any], ResultT]) -> ResultT:
         """What `work` makes of the newest version, once more where a writer has dropped that meanwhile."""
