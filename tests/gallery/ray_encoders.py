@@ -18,7 +18,7 @@ class Noting(Pixels):
     def embed(self, pictures: Any, modality: Any) -> Embeddings[Any]:
         import ray
 
-        if ray.is_initialized():
+        if ray.is_initialized() and ray.get_runtime_context().get_actor_id():  # a worker, not who asks
             (self.folder / ray.get_runtime_context().get_node_id()).touch()
         return super().embed(pictures, modality)
 

@@ -75,10 +75,11 @@ class Bulk:
                     _Worker, batch_size=1, fn_constructor_args=arguments, **_resources(self.device, len(parts))
                 )
                 for part, answer in zip(parts, found.iter_rows(), strict=True):
+                    if answer["failed"]:
+                        raise GalleryError(f"embedding on Ray failed, and what was written is kept: {answer['failed']}")
                     yield from _pictures(part, answer)
             except RayError as error:
-                cause = getattr(error, "cause", None) or error
-                raise GalleryError(f"embedding on Ray failed, and what was written is kept: {cause}") from error
+                raise GalleryError(f"embedding on Ray failed, and what was written is kept: {error}") from error
 
     def _opener(self) -> Callable[[], Encoder]:
         if self.encoder is not None:
@@ -99,13 +100,20 @@ class _Worker:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         [part] = batch["part"]
-        pictures = list(read_rows(json.loads(part), known=self.known, size=self.size))
-        pixels = [picture.pixels for picture in pictures if picture.pixels is not None]
-        arrays: dict[str, Any] = self.encoder.embed(pixels, self.modality).arrays() if pixels else {}
+        try:
+            told, arrays = self._embedded(json.loads(part))
+        except Exception as error:  # noqa: BLE001 - Ray would lose what it was; the process that writes raises it
+            return {"told": ["[]"], "arrays": [b""], "failed": [f"{type(error).__name__}: {error}"]}
         packed = io.BytesIO()
         np.savez(packed, **arrays)
-        told = [[picture.sha256, picture.pixels is not None, picture.problem] for picture in pictures]
-        return {"told": [json.dumps(told)], "arrays": [packed.getvalue()]}
+        return {"told": [json.dumps(told)], "arrays": [packed.getvalue()], "failed": [""]}
+
+    def _embedded(self, part: list[dict[str, Any]]) -> tuple[list[list[Any]], dict[str, Any]]:
+        """What became of each picture (hash, embedded or not, problem), and the fields of those that were embedded."""
+        pictures = list(read_rows(part, known=self.known, size=self.size))
+        pixels = [picture.pixels for picture in pictures if picture.pixels is not None]
+        arrays: dict[str, Any] = self.encoder.embed(pixels, self.modality).arrays() if pixels else {}
+        return [[picture.sha256, picture.pixels is not None, picture.problem] for picture in pictures], arrays
 
 
 def _pictures(rows: Sequence[Mapping[str, Any]], answer: Mapping[str, Any]) -> Generator[ReadPicture]:
