@@ -56,10 +56,12 @@ class Searcher:
         """Whatever fails because the gallery is deleted meanwhile is `not-found`."""
         try:
             yield
-        except (Problem, Exchanged):
+        except Exchanged:
             raise
         except Exception as error:
-            # A deletion that has begun is waited for.
+            if isinstance(error, Problem) and error.code != "gallery-empty":
+                raise
+            # A deletion that has begun is waited for; it takes the pictures first.
             with self.galleries.turn(gallery), self.database.read() as session:
                 gone = session.get(GalleryRow, gallery) is None
             if gone:
