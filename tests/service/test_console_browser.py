@@ -51,6 +51,8 @@ def pages(browser: Any, service: Service) -> Iterator[Callable[..., Any]]:
         problems.clear()  # that nobody is signed in yet
         page.get_by_label("Your key").fill(service.key(role, holder=holder))
         page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign out").wait_for()  # keys that are pressed before go to the page that goes
+        page.wait_for_load_state()
         return page
 
     yield open_page
